@@ -1,0 +1,3 @@
+"""Sealift: reproducible container images for supercomputers."""
+
+__version__ = "0.1.0"

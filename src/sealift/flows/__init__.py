@@ -1,0 +1,1 @@
+"""The stories, one page each: every command's steps in order."""

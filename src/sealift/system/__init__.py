@@ -1,0 +1,1 @@
+"""The only effects: processes, files, the network, the kernel."""

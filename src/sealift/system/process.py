@@ -1,0 +1,79 @@
+"""External programs: the one door through which they are run.
+
+An argument list, never a shell string; an explicit environment; the failure shown as a line that can be pasted.
+Sandboxed commands go through `sandbox/`.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sealift.errors import HostError, ToolError
+
+TAIL = 4000
+"""Characters of a failed program's standard error that an error carries."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    code: int
+    out: bytes
+    err: bytes
+
+
+def environment() -> dict[str, str]:
+    """A copy of this process's environment: the rim calls this once and hands it inwards."""
+    return dict(os.environ)
+
+
+def find_program(name: str, *, path: str | None = None) -> str | None:
+    """The absolute path of a program, also looking where administrators' programs lie; None when it is not there."""
+    search = path if path is not None else os.environ.get("PATH", os.defpath)
+    return shutil.which(name, path=os.pathsep.join((search, "/usr/sbin", "/sbin")))
+
+
+def need_program(name: str, *, package: str, purpose: str) -> str:
+    """The absolute path of a program, or a HostError that names the package which has it."""
+    found = find_program(name)
+    if found is None:
+        raise HostError(
+            f"`{name}` is not installed; it is needed {purpose}",
+            hints=(f"on Debian and Ubuntu: apt-get install {package}",),
+        )
+    return found
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+    cwd: str | None = None,
+    timeout: float | None = None,
+    accept: Sequence[int] = (0,),
+) -> Completed:
+    """Run a program to its end with its output captured; ToolError unless its exit code is in `accept`."""
+    try:
+        done = subprocess.run(
+            list(argv), env=env, input=stdin, cwd=cwd, timeout=timeout, capture_output=True, check=False
+        )
+    except FileNotFoundError as error:
+        raise HostError(f"`{argv[0]}` is not installed") from error
+    except subprocess.TimeoutExpired as error:
+        raise ToolError(
+            f"`{shlex.join(argv)}` did not end within {timeout:g} s", argv=tuple(argv), code=-1
+        ) from error
+    if done.returncode not in accept:
+        tail = done.stderr.decode(errors="replace")[-TAIL:].rstrip()
+        raise ToolError(
+            f"`{shlex.join(argv)}` ended with {done.returncode}" + (f"\n{tail}" if tail else ""),
+            argv=tuple(argv),
+            code=done.returncode,
+            tail=tail,
+        )
+    return Completed(code=done.returncode, out=done.stdout, err=done.stderr)
