@@ -81,9 +81,7 @@ class DefinitionError(SealiftError):
 class SectionError(SealiftError):
     exit_code = 3
 
-    def __init__(
-        self, message: str, *, section: str, code: int, tail: str = "", hints: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, message: str, *, section: str, code: int, tail: str = "", hints: tuple[str, ...] = ()) -> None:
         super().__init__(message, hints=hints)
         self.section = section
         self.code = code

@@ -94,9 +94,7 @@ def pivot_root(new_root: str | bytes, put_old: str | bytes) -> None:
 
 def prctl(option: int, value: int = 0) -> int:
     zero = ctypes.c_ulong(0)
-    return _check(
-        _libc().prctl(ctypes.c_int(option), ctypes.c_ulong(value), zero, zero, zero), f"prctl {option}"
-    )
+    return _check(_libc().prctl(ctypes.c_int(option), ctypes.c_ulong(value), zero, zero, zero), f"prctl {option}")
 
 
 def sethostname(name: str) -> None:

@@ -65,9 +65,7 @@ def run(
     except FileNotFoundError as error:
         raise HostError(f"`{argv[0]}` is not installed") from error
     except subprocess.TimeoutExpired as error:
-        raise ToolError(
-            f"`{shlex.join(argv)}` did not end within {timeout:g} s", argv=tuple(argv), code=-1
-        ) from error
+        raise ToolError(f"`{shlex.join(argv)}` did not end within {timeout:g} s", argv=tuple(argv), code=-1) from error
     if done.returncode not in accept:
         tail = done.stderr.decode(errors="replace")[-TAIL:].rstrip()
         raise ToolError(

@@ -1,0 +1,1 @@
+"""Noise that builds leave behind, taken out of what lies above the base, once, at the merge."""
