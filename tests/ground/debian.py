@@ -1,0 +1,87 @@
+"""The machine's own Debian or Ubuntu mirror: installing packages from it, and making one small root filesystem."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mirror:
+    uri: str
+    suite: str
+
+
+@functools.cache
+def mirror() -> Mirror | None:
+    """The first distribution mirror among the apt sources; None where there is no apt or no such source."""
+    if shutil.which("apt-get") is None:
+        return None
+    listed = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME) $(ORIGIN)", "Created-By: Packages"],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    for line in listed.splitlines():
+        uri, suite, origin = [*line.split(maxsplit=2), "", "", ""][:3]
+        # Codenames of side suites hold a dash (`bookworm-security`); a tree is made from the plain one.
+        if suite.isalpha() and (origin in ("Debian", "Ubuntu") or uri.rstrip("/").endswith(("/debian", "/ubuntu"))):
+            return Mirror(uri=uri.rstrip("/"), suite=suite)
+    return None
+
+
+@functools.cache
+def reachable() -> bool:
+    found = mirror()
+    if found is None:
+        return False
+    try:
+        with urllib.request.urlopen(f"{found.uri}/dists/{found.suite}/InRelease", timeout=20) as answer:
+            return bool(answer.read(1))
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def apt_install(packages: Sequence[str]) -> None:
+    """Install Debian packages as root; what apt says goes to stderr when it fails."""
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
+    for argv in (["apt-get", "update", "-qq"], install):
+        done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            sys.stderr.write(f"{' '.join(argv)}: {done.stderr[-2000:]}\n")
+
+
+def make_tree(target: Path) -> None:
+    """Write a tar of a small Debian tree (apt included) to `target`, atomically."""
+    found = mirror()
+    assert found is not None, "the test that wants a tree must need the part `mirror`"
+    with tempfile.TemporaryDirectory(dir=target.parent) as work:
+        made = Path(work) / "tree.tar"
+        subprocess.run(
+            [
+                "mmdebstrap",
+                "--quiet",
+                "--variant=apt",
+                "--aptopt=APT::Install-Recommends false",
+                "--dpkgopt=path-exclude=/usr/share/doc/*",
+                "--dpkgopt=path-exclude=/usr/share/locale/*",
+                "--dpkgopt=path-exclude=/usr/share/man/*",
+                found.suite,
+                str(made),
+                found.uri,
+            ],
+            env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000", "TMPDIR": work},
+            check=True,
+        )
+        os.replace(made, target)
