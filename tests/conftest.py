@@ -78,9 +78,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 @pytest.fixture(scope="session")
-def session_folder(worker_id: str) -> Path:
+def session_folder() -> Path:
     """A folder of this worker and session, open to all users of the machine."""
-    folder = session.folder() / worker_id
+    folder = session.folder() / os.environ.get("PYTEST_XDIST_WORKER", "alone")
     folder.mkdir(exist_ok=True)
     folder.chmod(0o755)
     return folder
@@ -111,7 +111,7 @@ def apptainer(as_user: users.AsUser, session_folder: Path) -> Callable[..., subp
         cache.mkdir()
         as_user.give(cache)
 
-    def call(*arguments: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None, input: bytes = b""):  # noqa: A002
+    def call(*arguments: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None, input: bytes = b""):
         extra = {"APPTAINER_CACHEDIR": str(cache)} | (env or {})
         return as_user([parts.program("apptainer") or "apptainer", *arguments], cwd=cwd, env=extra, input=input)
 
@@ -156,7 +156,7 @@ def skopeo() -> Callable[..., subprocess.CompletedProcess[bytes]]:
 
 @pytest.fixture
 def kernel_mount(tmp_path: Path) -> Callable[..., AbstractContextManager[Path]]:
-    """`with kernel_mount(image, offset=0) as root:` – squashfs mounted read-only by the kernel; needs "root"."""
+    """`with kernel_mount(image, offset=0) as root:` has the kernel mount a squashfs read-only; needs "root"."""
     count = iter(range(1000))
 
     @contextmanager
@@ -176,7 +176,7 @@ def kernel_mount(tmp_path: Path) -> Callable[..., AbstractContextManager[Path]]:
 
 @pytest.fixture(scope="session")
 def debian_tree() -> Path:
-    """A tar of a small Debian tree with apt, made once from the machine's mirror and kept; needs "mmdebstrap", "mirror"."""
+    """A tar of a small Debian tree with apt, made once and kept; needs "mmdebstrap", "mirror"."""
     found = debian.mirror()
     assert found is not None
     target = parts.cache_folder() / f"{found.suite}-apt.tar"

@@ -76,7 +76,7 @@ PARTS = (
     Part(
         name="subuid-user",
         present=lambda: users.can_have("subuid"),
-        missing="there is no ordinary user with subuids (root makes one; others need `uidmap` and a line in /etc/subuid)",
+        missing="there is no ordinary user with subuids (others than root need `uidmap` and lines in /etc/subuid)",
         packages=("uidmap",),
     ),
     Part(

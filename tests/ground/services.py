@@ -91,7 +91,7 @@ class Docker:
 
     endpoint: str
 
-    def __call__(self, *arguments: str | Path, input: bytes = b"") -> subprocess.CompletedProcess[bytes]:  # noqa: A002
+    def __call__(self, *arguments: str | Path, input: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         """Run `docker ARGUMENTS`; AssertionError shows what it said when it failed."""
         argv = ["docker", *map(str, arguments)]
         done = subprocess.run(

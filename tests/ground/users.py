@@ -18,7 +18,7 @@ Kind = Literal["subuid", "plain"]
 NAMES: dict[Kind, str] = {"subuid": "sealift-test-a", "plain": "sealift-test-b"}
 
 PASSED_ON = re.compile(
-    r"(?i)^((http|https|ftp|all|no)_proxy|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|PIP_CERT)$"
+    r"(?i)((http|https|ftp|all|no)_proxy|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|PIP_CERT)"
 )
 """What of the session's environment a user's own login would have too: the way to the network."""
 
@@ -133,11 +133,11 @@ class AsUser:
         user: Kind = "subuid",
         env: Mapping[str, str] | None = None,
         cwd: str | Path | None = None,
-        input: bytes = b"",  # noqa: A002 – as subprocess.run calls it
+        input: bytes = b"",
         timeout: float | None = None,
     ) -> subprocess.CompletedProcess[bytes]:
         who = get(user)
-        identity = {"user": who.uid, "group": who.gid, "extra_groups": [who.gid]} if os.geteuid() == 0 else {}
+        root = os.geteuid() == 0
         return subprocess.run(
             [os.fspath(argument) for argument in argv],
             env=self.environment(user) | dict(env or {}),
@@ -147,7 +147,9 @@ class AsUser:
             capture_output=True,
             check=False,
             umask=0o022,
-            **identity,  # type: ignore[arg-type]  # a table of three keywords
+            user=who.uid if root else None,
+            group=who.gid if root else None,
+            extra_groups=[who.gid] if root else None,
         )
 
     def popen(
@@ -160,7 +162,7 @@ class AsUser:
     ) -> subprocess.Popen[bytes]:
         """As calling, for a process that the test itself ends: its own process group, pipes on all three."""
         who = get(user)
-        identity = {"user": who.uid, "group": who.gid, "extra_groups": [who.gid]} if os.geteuid() == 0 else {}
+        root = os.geteuid() == 0
         return subprocess.Popen(
             [os.fspath(argument) for argument in argv],
             env=self.environment(user) | dict(env or {}),
@@ -170,7 +172,9 @@ class AsUser:
             stderr=subprocess.PIPE,
             start_new_session=True,
             umask=0o022,
-            **identity,  # type: ignore[call-overload]
+            user=who.uid if root else None,
+            group=who.gid if root else None,
+            extra_groups=[who.gid] if root else None,
         )
 
     def environment(self, user: Kind = "subuid") -> dict[str, str]:
@@ -187,7 +191,7 @@ class AsUser:
             "XDG_RUNTIME_DIR": str(folder / "run"),
             "SEALIFT_CACHE_DIR": str(folder / "cache"),
             session.MARK: str(session.folder()),
-        } | {name: value for name, value in os.environ.items() if PASSED_ON.match(name)}
+        } | {name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)}
 
     def folder(self, user: Kind = "subuid") -> Path:
         """The test's folder that belongs to the user; made at the first call."""
