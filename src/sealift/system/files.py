@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -14,31 +16,71 @@ from sealift.errors import HostError, SealiftError
 
 @contextlib.contextmanager
 def atomic_file(path: str | os.PathLike[str], *, mode: int = 0o666, replace: bool = True) -> Iterator[BinaryIO]:
-    """Give a file to write that becomes `path` when the block ends well: temporary, fsync, rename.
+    """Give a file to read and write that becomes `path` when the block ends well: nameless, fsync, rename.
 
-    When the block raises, or the process dies before the rename, `path` is as it was; what a dead process left is a
-    hidden `.NAME.XXXX.part` beside it. Its mode is `mode` less the umask. With `replace=False` an existing `path`
-    raises FileExistsError at the end and stays.
+    When the block raises, or the process dies before the rename, `path` is as it was. Where the file system knows
+    nameless files, a dead process leaves nothing; elsewhere (NFS, Lustre) a hidden `.NAME.XXXXXXXX.part` that the next
+    `atomic_file` for the same path removes once nobody holds its lock. The mode is `mode` less the umask. With
+    `replace=False` an existing `path` raises FileExistsError at the end and stays.
     """
-    target = os.fspath(path)
+    target = os.path.abspath(os.fspath(path))
     folder, name = os.path.split(target)
+    _sweep_parts(folder, name)
     part = os.path.join(folder, f".{name[:200]}.{secrets.token_hex(4)}.part")
-    descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    descriptor, nameless = _open_part(folder, part, mode)
+    linked = not nameless
     try:
         with os.fdopen(descriptor, "w+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        if replace:
-            os.replace(part, target)
-        else:
-            os.link(part, target)
-            os.unlink(part)
+            if not linked:
+                # A folder descriptor makes Python call linkat, which alone can follow the link in /proc.
+                os.link(f"/proc/self/fd/{file.fileno()}", part, src_dir_fd=file.fileno(), follow_symlinks=True)
+                linked = True
+            if replace:
+                os.replace(part, target)
+            else:
+                os.link(part, target)
+                os.unlink(part)
     except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(part)
+        if linked:
+            with contextlib.suppress(OSError):
+                os.unlink(part)
         raise
-    sync_folder(folder or ".")
+    sync_folder(folder)
+
+
+def _open_part(folder: str, part: str, mode: int) -> tuple[int, bool]:
+    """A new file in `folder` and whether it is nameless."""
+    if hasattr(os, "O_TMPFILE") and os.path.exists("/proc/self/fd"):
+        try:
+            return os.open(folder, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, mode), True
+        except OSError as error:
+            # What a file system without nameless files answers differs: EOPNOTSUPP, EISDIR, EINVAL or ENOENT.
+            if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
+                raise
+    descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with contextlib.suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return descriptor, False
+
+
+def _sweep_parts(folder: str, name: str) -> None:
+    """Remove what dead processes left of earlier attempts at the same file."""
+    shape = re.compile(re.escape(f".{name[:200]}.") + r"[0-9a-f]{8}\.part")
+    with contextlib.suppress(OSError):
+        for entry in os.listdir(folder):
+            if not shape.fullmatch(entry):
+                continue
+            path = os.path.join(folder, entry)
+            with contextlib.suppress(OSError):
+                descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    os.unlink(path)
+                finally:
+                    os.close(descriptor)
 
 
 def sync_folder(folder: str) -> None:

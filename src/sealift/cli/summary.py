@@ -1,0 +1,33 @@
+"""The closing lines of a build: where the time and the space went."""
+
+from __future__ import annotations
+
+from sealift.flows.requests import BuildResult
+
+
+def size_text(count: float) -> str:
+    """Bytes for people, in powers of 1000 as file managers and registries count them."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def summary(result: BuildResult) -> str:
+    took = sum(result.seconds.values())
+    state = "unchanged" if result.unchanged else "written"
+    lines = [
+        f"{result.image} {state}: {size_text(result.size)}, {result.entries:,} entries, {took:.1f} s",
+        f"tree  {result.tree_digest}",
+        f"file  {result.digest}",
+        "time  " + " · ".join(f"{name} {seconds:.1f} s" for name, seconds in result.seconds.items() if seconds >= 0.05),
+    ]
+    if result.layers:
+        lines.append("space")
+        names = [str(layer["name"]) for layer in result.layers]
+        width = max(map(len, names))
+        for name, layer in zip(names, result.layers, strict=True):
+            entries, size = int(str(layer["entries"])), float(str(layer["packed"]))
+            lines.append(f"  {name:<{width}}  {size_text(size):>9}  {entries:>9,} entries")
+    return "\n".join(lines)

@@ -1,0 +1,60 @@
+"""What a user asked for and what came of it, as values: the library's and the command line's common ground."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sealift.core.event import Events, ignore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildRequest:
+    """`spec` is a definition file, an image, or `docker://…`; `target` the image to write.
+
+    `architecture` is a name that `find_architecture` knows, None for this host's. `insecure` allows plain HTTP and
+    unchecked certificates for registries that are not on loopback. `environment` is the caller's, read once.
+    """
+
+    target: str
+    spec: str
+    environment: Mapping[str, str]
+    force: bool = False
+    architecture: str | None = None
+    build_arguments: Mapping[str, str] = field(default_factory=dict)
+    build_argument_file: str | None = None
+    warn_unused_arguments: bool = False
+    no_test: bool = False
+    no_cache: bool = False
+    insecure: bool = False
+    compression: str | None = None
+    block_size: str | None = None
+    events: Events = ignore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildResult:
+    """`seconds` maps a stage of the work to its wall time; `digest` is the SHA-256 of the file as text."""
+
+    image: str
+    digest: str
+    tree_digest: str
+    size: int
+    entries: int
+    unchanged: bool
+    layers: tuple[Mapping[str, object], ...]
+    seconds: Mapping[str, float]
+    warnings: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "image": self.image,
+            "digest": self.digest,
+            "tree_digest": self.tree_digest,
+            "size": self.size,
+            "entries": self.entries,
+            "unchanged": self.unchanged,
+            "layers": [dict(layer) for layer in self.layers],
+            "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
+            "warnings": list(self.warnings),
+        }
