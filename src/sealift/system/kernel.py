@@ -32,12 +32,49 @@ MS_MOVE = 8192
 MS_REC = 16384
 MS_PRIVATE = 1 << 18
 MS_SLAVE = 1 << 19
+MS_RELATIME = 1 << 21
 
 MNT_DETACH = 2
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_NO_NEW_PRIVS = 38
+PR_SET_CHILD_SUBREAPER = 36
+PR_CAPBSET_READ = 23
+
+AT_FDCWD = -100
+AT_SYMLINK_NOFOLLOW = 0x100
+AT_EMPTY_PATH = 0x1000
+AT_RECURSIVE = 0x8000
+
+MOUNT_ATTR_RDONLY = 1
+
+FILE_SYSTEMS = {
+    0x0BD00BD0: "lustre",
+    0x6969: "nfs",
+    0x47504653: "gpfs",
+    0x794C7630: "overlay",
+    0x65735546: "fuse",
+    0x19830326: "beegfs",
+    0x00C36400: "ceph",
+    0xFF534D42: "cifs",
+    0xFE534D42: "smb",
+    0xAAD7AAEA: "panfs",
+    0x01021997: "9p",
+    0x6A656A63: "virtiofs",
+    0x5346414F: "afs",
+    0xF15F: "ecryptfs",
+    0x01021994: "tmpfs",
+    0x858458F6: "ramfs",
+    0xEF53: "ext4",
+    0x58465342: "xfs",
+    0x9123683E: "btrfs",
+    0x2FC12FC1: "zfs",
+    0xCA451A4E: "bcachefs",
+    0xF2F52010: "f2fs",
+    0x73717368: "squashfs",
+}
+"""Magic numbers of statfs(2), by the name that /proc/mounts gives the file system."""
 
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "ppc64le": 203, "riscv64": 41, "s390x": 217}
 
@@ -100,3 +137,79 @@ def prctl(option: int, value: int = 0) -> int:
 def sethostname(name: str) -> None:
     data = name.encode()
     _check(_libc().sethostname(data, ctypes.c_size_t(len(data))), "sethostname")
+
+
+class _Statfs(ctypes.Structure):
+    # On every 64-bit Linux but s390x `f_type` is a long; the rest is not read.
+    _fields_ = (("f_type", ctypes.c_long), ("rest", ctypes.c_long * 31))
+
+
+def file_system(path: str | bytes) -> str:
+    """The name of the file system that `path` lies on; a hexadecimal number for one that is not known."""
+    buffer = _Statfs()
+    _check(_libc().statfs(os.fsencode(path), ctypes.byref(buffer)), f"statfs {os.fsdecode(path)}")
+    number = buffer.f_type & 0xFFFFFFFF
+    return FILE_SYSTEMS.get(number, hex(number))
+
+
+class _MountAttr(ctypes.Structure):
+    _fields_ = (
+        ("attr_set", ctypes.c_uint64),
+        ("attr_clr", ctypes.c_uint64),
+        ("propagation", ctypes.c_uint64),
+        ("userns_fd", ctypes.c_uint64),
+    )
+
+
+def mount_read_only(target: str | bytes) -> None:
+    """Make a mount and all below it read-only (mount_setattr(2), Linux 5.12; its number is the same everywhere)."""
+    attributes = _MountAttr(attr_set=MOUNT_ATTR_RDONLY)
+    result = _libc().syscall(
+        ctypes.c_long(442),
+        ctypes.c_long(AT_FDCWD),
+        os.fsencode(target),
+        ctypes.c_long(AT_RECURSIVE),
+        ctypes.byref(attributes),
+        ctypes.c_size_t(ctypes.sizeof(attributes)),
+    )
+    _check(result, f"mount_setattr {os.fsdecode(target)}")
+
+
+class _StatxTime(ctypes.Structure):
+    _fields_ = (("sec", ctypes.c_int64), ("nsec", ctypes.c_uint32), ("pad", ctypes.c_int32))
+
+
+class _Statx(ctypes.Structure):
+    # statx(2): what lies before and between the fields that are read is kept as bytes.
+    _fields_ = (
+        ("mask", ctypes.c_uint32),
+        ("before", ctypes.c_uint8 * 28),
+        ("ino", ctypes.c_uint64),
+        ("sizes", ctypes.c_uint8 * 24),
+        ("atime", _StatxTime),
+        ("btime", _StatxTime),
+        ("rest", ctypes.c_uint8 * 160),
+    )
+
+
+def birth(path: str | bytes, directory: int = AT_FDCWD) -> tuple[int, int]:
+    """The inode number and the time of birth in nanoseconds (0 where the file system keeps none); follows no link."""
+    buffer = _Statx()
+    result = _libc().statx(
+        ctypes.c_int(directory),
+        os.fsencode(path),
+        ctypes.c_int(AT_SYMLINK_NOFOLLOW),
+        ctypes.c_uint(0x100 | 0x800),  # STATX_INO, STATX_BTIME
+        ctypes.byref(buffer),
+    )
+    _check(result, f"statx {os.fsdecode(path)}")
+    known = buffer.mask & 0x800
+    return buffer.ino, buffer.btime.sec * 10**9 + buffer.btime.nsec if known else 0
+
+
+def chown_descriptor(descriptor: int, uid: int, gid: int) -> None:
+    """Change the owner of what a descriptor names, one opened with O_PATH or of a symbolic link included."""
+    result = _libc().fchownat(
+        ctypes.c_int(descriptor), b"", ctypes.c_int(uid), ctypes.c_int(gid), ctypes.c_int(AT_EMPTY_PATH)
+    )
+    _check(result, "fchownat")
