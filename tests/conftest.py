@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
+
 from tests import parts
 from tests.ground import debian, install, layouts, services, session, users
 

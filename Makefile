@@ -1,0 +1,41 @@
+# What a person types in a checkout. Everything here works on a fresh Debian or Ubuntu machine.
+BIN := .venv/bin
+# Extra arguments: `make test-fast ARGS="-k merge"`, `make bench ARGS="--only cold"`.
+ARGS ?=
+
+.PHONY: help setup demo test test-fast lint bench clean
+
+help:
+	@echo "make setup      .venv with the sealift command, and the system packages it wants"
+	@echo "make demo       build examples/hello/hello.def and run it"
+	@echo "make test       lint and all tests (real engines are installed when root)"
+	@echo "make test-fast  the quick tests"
+	@echo "make lint       ruff, mypy, import contracts"
+	@echo "make bench      the table beside Apptainer"
+
+setup:
+	@tools/setup.sh
+
+# The recipe's `%files` are relative to where one builds, as in Apptainer.
+demo: setup
+	cd examples/hello && ../../$(BIN)/sealift build -F hello.sif hello.def
+	cd examples/hello && ../../$(BIN)/sealift run --engine embedded hello.sif from the demo
+
+test: lint
+	$(BIN)/pytest -q -n 2 -m "not slow" $(ARGS)
+	$(BIN)/pytest -q -n 2 --dist loadfile -m slow --durations 15 $(ARGS)
+
+test-fast: setup
+	$(BIN)/pytest -q -n 2 -m "not slow" $(ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build examples/hello/hello.sif

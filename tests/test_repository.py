@@ -1,0 +1,96 @@
+"""What must not stand in the repository, and what must stand in the wheel."""
+
+from __future__ import annotations
+
+import functools
+import re
+import subprocess
+import zipfile
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.ground.install import CHECKOUT, build_wheel
+
+
+@functools.cache
+def tracked() -> tuple[str, ...]:
+    listed = subprocess.run(["git", "-C", str(CHECKOUT), "ls-files", "-z"], capture_output=True, check=False)
+    if listed.returncode != 0:
+        pytest.skip("not a git checkout")
+    names = listed.stdout.decode().split("\0")[:-1]
+    return tuple(name for name in names if (CHECKOUT / name).is_file())
+
+
+def found(pattern: str, names: tuple[str, ...]) -> list[str]:
+    """`file:line: text` of every line that matches."""
+    wanted = re.compile(pattern)
+    hits = []
+    for name in names:
+        data = (CHECKOUT / name).read_bytes()
+        if b"\0" in data:
+            continue
+        for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
+            if wanted.search(line):
+                hits.append(f"{name}:{number}: {line.strip()[:120]}")
+    return hits
+
+
+@functools.cache
+def registry_hosts() -> tuple[str, ...]:
+    """The hosts that this machine's own package clients use: the machine decides them, never the project."""
+    from pip._internal.models.index import PyPI
+
+    hosts = {PyPI.netloc, PyPI.file_storage_domain}
+    command = ["apt-get", "indextargets", "--format", "$(REPO_URI)"]
+    try:
+        listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    except FileNotFoundError:
+        listed = ""
+    hosts |= {urlsplit(line).hostname or "" for line in listed.splitlines()}
+    return tuple(sorted(host for host in hosts if re.fullmatch(r"[a-z0-9.-]+\.[a-z]+", host)))
+
+
+# The patterns are written so that they do not match themselves.
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        pytest.param(r"/[w]ork/(main|shared|steering|\.library)|/[r]oot/|\.\./[s]hared", id="paths of one machine"),
+        pytest.param(r"T[O]DO|FI[X]ME|\bX[X]X\b|NotImplemented[E]rror", id="left open"),
+        pytest.param(r"# type: [i]gnore($|[^\[])|# n[o]qa($|[^:])", id="silenced without saying what"),
+        pytest.param(r"pytest\.mark\.(s[k]ip\b|xf[a]il)", id="skipped for good"),
+    ],
+)
+def test_nothing_of_the_kind_is_tracked(pattern):
+    assert found(pattern, tracked()) == []
+
+
+def test_no_package_registry_is_named():
+    hosts = "|".join(re.escape(host) for host in registry_hosts())
+    assert found(hosts, tracked()) == []
+
+
+@pytest.mark.slow
+def test_the_wheel_is_pure_and_whole(tmp_path):
+    wheel = build_wheel(tmp_path)
+    assert wheel.name.endswith("-py3-none-any.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        metadata = {name.rpartition("/")[2]: archive.read(name).decode() for name in names if ".dist-info/" in name}
+    package = {name.removeprefix("src/") for name in tracked() if name.startswith("src/sealift/")}
+    assert package - names == set()
+    assert "Root-Is-Purelib: true" in metadata["WHEEL"].splitlines()
+    assert metadata["entry_points.txt"].split() == ["[console_scripts]", "sealift", "=", "sealift.cli.app:main"]
+
+
+@pytest.mark.slow
+def test_the_same_checkout_gives_the_same_wheel(tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    assert build_wheel(tmp_path / "one").read_bytes() == build_wheel(tmp_path / "two").read_bytes()
+
+
+def test_files_for_people_are_there():
+    for name in ("README.md", "LICENSE", "CHANGELOG.md", "Makefile", "docs/architecture.md"):
+        assert Path(CHECKOUT / name).is_file(), name
