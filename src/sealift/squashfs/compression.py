@@ -41,7 +41,8 @@ class Compression:
 
     def compress(self, data: bytes | memoryview) -> bytes:
         if self.name == "zstd":
-            return _zstd_compressor(self.level).compress(data)
+            packed: bytes = _zstd_compressor(self.level).compress(data)
+            return packed
         import deflate
 
         return bytes(deflate.zlib_compress(data, self.level))
@@ -121,7 +122,7 @@ def _inflate(data: bytes | memoryview, limit: int) -> bytes:
     engine = isal_zlib.decompressobj()
     try:
         plain: bytes = engine.decompress(data, limit)
-    except isal_zlib.error as error:
+    except isal_zlib.error as error:  # type: ignore[misc]
         raise ValueError(str(error)) from error
     if not engine.eof:
         # `limit` bytes may have come out just before the end marker was seen.
