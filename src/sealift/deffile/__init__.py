@@ -1,0 +1,1 @@
+"""Definition files: text to frozen values and back, with Apptainer's meaning and better messages."""

@@ -1,0 +1,266 @@
+"""`%arguments`, `--build-arg`, `--build-arg-file` and the placeholders `{{ name }}` that they fill.
+
+    placeholder = "{{" blanks name blanks "}}"      name of ASCII letters, digits and `_`; blanks may be newlines
+
+A placeholder is filled anywhere in a stage's raw text: header, arguments of sections, bodies, `%arguments` itself. It is
+left alone where the text before it on its line (or since the last placeholder that was filled) has a `#` followed by a
+character that is not `!`. What fills it may hold placeholders itself, and these are filled once, from the same tables.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from sealift.deffile.bodies import argument_pair, meaningful_lines
+from sealift.deffile.characters import decode
+from sealift.deffile.findings import Caution, Fault, as_error
+from sealift.deffile.parse import read, read_stage
+from sealift.deffile.source import Segment, Source
+from sealift.deffile.tokens import lines_of, split_tokens
+from sealift.deffile.values import Definition, Stage
+from sealift.deffile.vocabulary import nearest
+from sealift.errors import UsageError
+
+_PLACEHOLDER = re.compile("\\{\\{[\t\n\f\r ]*([0-9A-Za-z_]+)[\t\n\f\r ]*\\}\\}")
+_COMMENT = re.compile("#[^!]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildArguments:
+    """What the user gives; `values` wins over every `%arguments`. `skipped` are lines of the file that are none."""
+
+    values: Mapping[str, str] = field(default_factory=dict)
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replaced:
+    """A stage's source with its placeholders filled, and the names that filled them."""
+
+    source: Source
+    consumed: frozenset[str]
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A definition file as it is built: placeholders filled, everything checked that can be without building."""
+
+    definition: Definition
+    text: str
+    """The whole text with its placeholders filled."""
+    consumed: frozenset[str]
+    cautions: tuple[Caution, ...]
+
+
+def read_build_arguments(given: Iterable[str], *, file: bytes | None = None) -> BuildArguments:
+    """Read `--build-arg` texts and the content of a `--build-arg-file`; the former win.
+
+    UsageError for a text that is not `key=value`; a line of the file that is none is skipped.
+    """
+    values: dict[str, str] = {}
+    skipped = []
+    for line in decode(file).split("\n") if file is not None else ():
+        pair = argument_pair(line.removesuffix("\r"))
+        if pair:
+            values[pair[0]] = pair[1]
+        elif line.strip() and not line.lstrip().startswith("#"):
+            skipped.append(line.strip())
+    for text in given:
+        pair = argument_pair(text)
+        if pair is None:
+            raise UsageError(
+                f"build argument `{text}` is not of the form `key=value`",
+                hints=(f"write: --build-arg {text.strip(' =') or 'NAME'}=VALUE",),
+            )
+        values[pair[0]] = pair[1]
+    return BuildArguments(values=values, skipped=tuple(skipped))
+
+
+def defaults_of(stage: Stage) -> dict[str, str]:
+    """The values that the stage's own `%arguments` give."""
+    pairs = (argument_pair(line) for line in meaningful_lines(stage.script("arguments").text))
+    return dict(pair for pair in pairs if pair)
+
+
+def replace_placeholders(source: Source, given: Mapping[str, str], defaults: Mapping[str, str]) -> Replaced:
+    text = source.text
+    out: list[str] = []
+    segments: list[Segment] = []
+    consumed: set[str] = set()
+    faults: dict[str, Fault] = {}
+    at = length = 0
+
+    def put(piece: str, start: int, end: int) -> None:
+        nonlocal length
+        if piece:
+            segments.append(
+                Segment(
+                    start=length,
+                    end=length + len(piece),
+                    origin_start=source.origin(start),
+                    origin_end=source.origin(end, end=True),
+                )
+            )
+            out.append(piece)
+            length += len(piece)
+
+    for match in _PLACEHOLDER.finditer(text):
+        if _is_left_alone(text, at, match.start()):
+            continue
+        name = match[1]
+        value = given.get(name, defaults.get(name))
+        if value is None:
+            faults.setdefault(name, _undefined(source, match, given, defaults))
+            continue
+        put(text[at : match.start()], at, match.start())
+        put(_nested(value, given, defaults), match.start(), match.end())
+        consumed.add(name)
+        at = match.end()
+    put(text[at:], at, len(text))
+    if not segments:
+        segments.append(Segment(start=0, end=0, origin_start=source.origin(0), origin_end=source.origin(0)))
+    filled = Source(
+        file=source.file,
+        text="".join(out),
+        whole=source.whole,
+        segments=tuple(segments),
+        line_starts=source.line_starts,
+    )
+    return Replaced(source=filled, consumed=frozenset(consumed), faults=tuple(faults.values()))
+
+
+def prepare(
+    data: bytes,
+    *,
+    file: str = "definition file",
+    given: BuildArguments | None = None,
+    allow_unused: bool = False,
+) -> Prepared:
+    """Read, fill and read again. DefinitionError with every fault of the first reading that has any."""
+    from sealift.deffile.stages import find_build_faults
+
+    arguments = given or BuildArguments()
+    reading = read(data, file=file)
+    if reading.faults:
+        raise as_error(reading.faults)
+    cautions = list(reading.cautions)
+    faults: list[Fault] = []
+    stages, texts, consumed = [], [], set[str]()
+    for stage, source in zip(reading.definition.stages, reading.sources, strict=True):
+        cautions += argument_cautions(stage, source)
+        replaced = replace_placeholders(source, arguments.values, defaults_of(stage))
+        consumed |= replaced.consumed
+        faults += replaced.faults
+        if replaced.faults:
+            continue
+        again = read_stage(replaced.source)
+        faults += again.faults
+        stages.append(again.stage)
+        texts.append(replaced.source.text)
+    unused = sorted(arguments.values.keys() - consumed)
+    if unused and not faults and not allow_unused:
+        faults.append(_unused(unused, reading.definition, reading.sources))
+    definition = Definition(file=file, blocks=tuple(stages))
+    if not faults:
+        faults += find_build_faults(definition)
+    if faults:
+        raise as_error(faults)
+    return Prepared(definition=definition, text="".join(texts), consumed=frozenset(consumed), cautions=tuple(cautions))
+
+
+def argument_cautions(stage: Stage, source: Source) -> list[Caution]:
+    """Lines of `%arguments` that are skipped, and placeholders that a `#` before them keeps from being filled."""
+    found = []
+    for token in split_tokens(source.text):
+        if not source.text[token.start : token.body].lstrip("%").lower().split(" ")[0].strip() == "arguments":
+            continue
+        for at, line in lines_of(source.text, token.body, token.end):
+            if line and not line.startswith("#") and argument_pair(line) is None:
+                found.append(
+                    Caution(
+                        id="skipped-argument",
+                        message=f"`{line}` is skipped: it is not of the form `key=value`",
+                        where=source.span(at, at + len(line)),
+                        hints=(f"write: {line.strip('= ').split(' ')[0] or 'NAME'}=VALUE",),
+                    )
+                )
+    at = 0
+    known = defaults_of(stage)
+    for match in _PLACEHOLDER.finditer(source.text):
+        start = match.start()
+        if not _is_left_alone(source.text, at, start):
+            at = match.end()
+            continue
+        before = source.text[source.text.rfind("\n", 0, start) + 1 : start]
+        if match[1] in known and not _looks_like_a_comment(before):
+            found.append(
+                Caution(
+                    id="placeholder-behind-hash",
+                    message=f"`{match[0]}` is not filled, because a `#` stands before it on the line",
+                    where=source.span(start, match.end()),
+                    hints=("put the placeholder on a line of its own, for instance into a variable, and use that",),
+                )
+            )
+    return found
+
+
+def _is_left_alone(text: str, last_end: int, start: int) -> bool:
+    newline = text.rfind("\n", last_end, start)
+    return _COMMENT.search(text, newline if newline >= 0 else last_end, start) is not None
+
+
+def _looks_like_a_comment(before: str) -> bool:
+    """Does a shell take what follows for a comment: a `#` at the start of a word, outside quotes?"""
+    quote = ""
+    for index, character in enumerate(before):
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        elif character == "#" and (index == 0 or before[index - 1] in " \t;&|("):
+            return True
+    return False
+
+
+def _nested(value: str, given: Mapping[str, str], defaults: Mapping[str, str]) -> str:
+    filled = value
+    for match in _PLACEHOLDER.finditer(value):
+        inner = given.get(match[1], defaults.get(match[1]))
+        if inner is not None:
+            filled = filled.replace(match[0], inner)
+    return filled
+
+
+def _undefined(source: Source, match: re.Match[str], given: Mapping[str, str], defaults: Mapping[str, str]) -> Fault:
+    name = match[1]
+    close = nearest(name, (*given, *defaults))
+    hints = [f"did you mean `{{{{ {close} }}}}`?"] if close else []
+    hints.append(f"give it: --build-arg {name}=VALUE, or put {name}=VALUE below `%arguments` of this stage")
+    hints.append(f"if it is meant for another program, write {{{{ ({name}) }}}}, which Jinja, Go and Helm read alike")
+    return Fault(
+        message=f"`{match[0]}` has no value".replace("\n", " "),
+        apptainer=f"build var {name} is not defined through either --build-arg (--build-arg-file) "
+        "or 'arguments' section",
+        where=source.span(match.start(), match.end()),
+        hints=tuple(hints),
+    )
+
+
+def _unused(names: list[str], definition: Definition, sources: tuple[Source, ...]) -> Fault:
+    used = sorted({match[1] for source in sources for match in _PLACEHOLDER.finditer(source.text)})
+    one = names[0]
+    close = nearest(one, used)
+    known = ", ".join(f"`{name}`" for name in used)
+    listed = ", ".join(f"`{name}`" for name in names)
+    hint = f"did you mean `{close}`?" if close else f"it uses {known}" if used else "it has no placeholder `{{ … }}`"
+    return Fault(
+        message=f"build argument {listed} is used nowhere in {definition.file}"
+        if len(names) == 1
+        else f"build arguments {listed} are used nowhere in {definition.file}",
+        apptainer=f"unused build args: {', '.join(names)}. Use option --warn-unused-build-args to show a warning "
+        "instead of a fatal message",
+        hints=(hint, "leave it out, or: --warn-unused-build-args"),
+    )

@@ -1,0 +1,44 @@
+"""Text as Apptainer's parser sees it: which characters are blank, what lower case is, what is not UTF-8.
+
+Definition files are bytes of no declared encoding. They are handled as `str` decoded with `surrogateescape`, so that
+every byte sequence has a text and every text gives back its bytes. Apptainer is written in Go; where Go and Python
+disagree about a character, Go is right here.
+"""
+
+from __future__ import annotations
+
+import re
+
+BLANKS = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+"""Go's `unicode.IsSpace`. Python's own set also has U+001C to U+001F."""
+
+_BETWEEN = re.compile(f"[{BLANKS}]+")
+_ESCAPED = re.compile("[\udc80-\udcff]")
+
+
+def decode(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def encode(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def trim(text: str) -> str:
+    return text.strip(BLANKS)
+
+
+def words(text: str) -> tuple[str, ...]:
+    return tuple(word for word in _BETWEEN.split(text) if word)
+
+
+def lower(text: str) -> str:
+    """Lower-case one character at a time, as Go does: no final sigma, and `İ` is one character before and after."""
+    if text.isascii():
+        return text.lower()
+    return "".join("i" if character == "İ" else character.lower() for character in text)
+
+
+def show(text: str) -> str:
+    """Text as JSON from Go would have it: each byte that is not UTF-8 becomes U+FFFD."""
+    return _ESCAPED.sub("\ufffd", text)

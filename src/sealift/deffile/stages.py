@@ -1,0 +1,196 @@
+"""What Apptainer refuses only when it builds: stages without a header, agents, missing keywords, unknown stages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from sealift.deffile.findings import Fault
+from sealift.deffile.values import Definition, FileGroup, Stage
+from sealift.deffile.vocabulary import AGENTS, nearest, show_keyword
+
+_FROM_NEEDED = {
+    "docker": "ubuntu:24.04",
+    "docker-archive": "image.tar",
+    "docker-daemon": "name:tag",
+    "oci": "layout:tag",
+    "oci-archive": "image.tar:tag",
+    "localimage": "base.sif",
+    "oras": "registry/name:tag",
+    "library": "alpine:3.20",
+    "shub": "collection/image",
+    "buildkit": ".",
+    "dockerfile": ".",
+}
+_REQUIRED = {
+    "yum": ("mirrorurl",),
+    "dnf": ("mirrorurl",),
+    "busybox": ("mirrorurl",),
+    "debootstrap": ("osversion",),
+}
+"""`MirrorURL` of debootstrap is not among them: where it is missing, the host's own mirror is taken."""
+
+_DISTRIBUTIONS = ("ubuntu", "debian", "centos", "fedora", "alpine", "rockylinux", "almalinux", "opensuse")
+
+
+def find_build_faults(definition: Definition) -> list[Fault]:
+    """The faults of a file that parses, stage by stage."""
+    faults: list[Fault] = []
+    stages = definition.stages
+    for number, stage in enumerate(stages):
+        if stage.header is None:
+            faults.append(_no_header(stage, stages[number + 1 :]))
+        elif not stage.bootstrap:
+            faults.append(_no_bootstrap(stage, stages[number + 1 :]))
+        elif stage.bootstrap not in AGENTS:
+            faults.append(_unknown_agent(stage))
+        else:
+            faults += _missing_keys(stage)
+        for group in stage.files:
+            faults += _unknown_stage(definition, number, group)
+        faults += _app_faults(stage)
+        faults += _shell_faults(stage)
+    return faults
+
+
+def _no_header(stage: Stage, later: tuple[Stage, ...]) -> Fault:
+    where = stage.sections[0].span if stage.sections else stage.span
+    if later:
+        hint = "move the header lines above it, or remove it: `Bootstrap:` begins a new stage wherever it stands"
+    else:
+        hint = "write above the first section: Bootstrap: docker, and on the next line From: ubuntu:24.04"
+    return Fault(
+        message="a stage has no header",
+        apptainer="multiple stages detected, all must have headers",
+        where=where,
+        hints=(hint,),
+    )
+
+
+def _no_bootstrap(stage: Stage, later: tuple[Stage, ...]) -> Fault:
+    field = stage.field("bootstrap")
+    if field is not None:
+        message, hint = "`Bootstrap:` has no value", "write: Bootstrap: docker"
+    elif later:
+        message = "`Bootstrap:` must be the first line of its stage: what stands above it is a stage of its own"
+        hint = "put the `Bootstrap:` line first"
+    else:
+        message, hint = "the header has no `Bootstrap:`", "write as its first line: Bootstrap: docker"
+    return Fault(
+        message=message,
+        apptainer="unable to get conveyorpacker: no bootstrap specification found",
+        where=field.span if field else stage.fields[0].span,
+        hints=(hint,),
+    )
+
+
+def _unknown_agent(stage: Stage) -> Fault:
+    agent = stage.bootstrap
+    field = stage.field("bootstrap")
+    lowered = agent.lower()
+    meant = nearest(lowered, AGENTS)
+    if lowered in AGENTS:
+        hint = f"write it in lower case: Bootstrap: {lowered}"
+    elif lowered.partition(":")[0] in _DISTRIBUTIONS:
+        hint = f"a distribution is an image: Bootstrap: docker, and From: {lowered}"
+    elif meant:
+        hint = f"did you mean `{meant}`?"
+    else:
+        hint = "agents are " + ", ".join(f"`{name}`" for name in AGENTS[:12]) + " and others"
+    return Fault(
+        message=f"unknown bootstrap agent `{agent}`",
+        apptainer=f"unable to get conveyorpacker: invalid build source {agent}",
+        where=field.span if field else stage.span,
+        hints=(hint,),
+    )
+
+
+def _missing_keys(stage: Stage) -> Iterator[Fault]:
+    agent = stage.bootstrap
+    field = stage.field("bootstrap")
+    where = field.span if field else stage.span
+    if agent in _FROM_NEEDED and not stage.source:
+        yield Fault(
+            message=f"`Bootstrap: {agent}` needs `From:`",
+            apptainer="conveyor failed to get",
+            where=where,
+            hints=(f"write: From: {_FROM_NEEDED[agent]}",),
+        )
+    needed = list(_REQUIRED.get(agent, ()))
+    if agent == "zypper" and not stage.key("product"):
+        needed.append("mirrorurl")
+    urls = stage.key("mirrorurl") + stage.key("updateurl")
+    if agent in ("yum", "dnf", "zypper") and "%{OSVERSION}" in urls.upper().replace("%{OSVERSION}", "%{OSVERSION}"):
+        needed.append("osversion")
+    for key in needed:
+        if not stage.key(key):
+            yield Fault(
+                message=f"`Bootstrap: {agent}` needs `{show_keyword(key)}:`",
+                apptainer=f"conveyor failed to get: invalid {agent} header, no {show_keyword(key)} specified",
+                where=where,
+                hints=(f"write: {show_keyword(key)}: …",),
+            )
+    match = re.match(r"(docker|oras|shub|library|docker-archive|oci|oci-archive)://", stage.source)
+    if agent in ("docker", "oras", "shub") and match:
+        source = stage.field("from")
+        yield Fault(
+            message=f"`From:` repeats the agent: `{stage.source}`",
+            apptainer="conveyor failed to get: could not parse reference",
+            where=source.span if source else where,
+            hints=(f"write: From: {stage.source[match.end() :]}",),
+        )
+
+
+def _unknown_stage(definition: Definition, number: int, group: FileGroup) -> Iterator[Fault]:
+    name = group.from_stage
+    if name is None or not group.copies:
+        return
+    found = definition.find_stage(name)
+    if found is None:
+        names = [stage.name for stage in definition.stages[:number] if stage.name]
+        close = nearest(name, names)
+        if close:
+            hint = f"did you mean `{close}`?"
+        elif names:
+            hint = "earlier stages are " + ", ".join(f"`{one}`" for one in names)
+        else:
+            hint = f"name the earlier stage: Stage: {name}"
+        yield Fault(
+            message=f"stage `{name}` was not found",
+            apptainer=f"unable to copy files from stage to container fs: stage {name} was not found",
+            where=group.span,
+            hints=(hint,),
+        )
+    elif found >= number:
+        yield Fault(
+            message=f"stage `{name}` is not built yet where its files are wanted",
+            apptainer="while copying",
+            where=group.span,
+            hints=("only stages that stand above can give files; move that stage up",),
+        )
+
+
+def _app_faults(stage: Stage) -> Iterator[Fault]:
+    for app in stage.apps:
+        if not app.name:
+            section, span = next(iter(app.spans.items()))
+            yield Fault(
+                message=f"two spaces follow `%{section}`, so that the app has no name",
+                apptainer="Unable to create apps: No BuildApp record for app ",
+                where=span,
+                hints=(f"write one space: %{section} NAME",),
+            )
+
+
+def _shell_faults(stage: Stage) -> Iterator[Fault]:
+    for name in ("pre", "setup", "post"):
+        script = stage.script(name)
+        given = script.arguments.split("#")[0].split()
+        if script.text and "-c" in given and given.index("-c") == len(given) - 1:
+            yield Fault(
+                message=f"`%{name} -c` names no interpreter",
+                apptainer=f"while processing section %{name} arguments: bad {name} section '-c' parameter: "
+                "missing arguments",
+                where=script.spans[-1],
+                hints=(f"write: %{name} -c /bin/bash",),
+            )

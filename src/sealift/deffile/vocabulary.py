@@ -1,0 +1,151 @@
+"""The words of the language: header keywords, section names, bootstrap agents; and which word was probably meant."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+HEADER_KEYWORDS = (
+    "bootstrap",
+    "from",
+    "stage",
+    "include",
+    "mirrorurl",
+    "updateurl",
+    "osversion",
+    "registry",
+    "namespace",
+    "library",
+    "fingerprints",
+    "product",
+    "user",
+    "regcode",
+    "productpgp",
+    "registerurl",
+    "modules",
+    "confurl",
+    "setopt",
+    "includecmd",
+    "target",
+    "frontend",
+    "filename",
+    "buildargs",
+)
+"""Besides these, `otherurl` followed by digits (Apptainer 1.6; `target` and what follows it came with 1.5)."""
+
+SHOWN_KEYWORDS = {
+    "bootstrap": "Bootstrap",
+    "from": "From",
+    "stage": "Stage",
+    "include": "Include",
+    "mirrorurl": "MirrorURL",
+    "updateurl": "UpdateURL",
+    "osversion": "OSVersion",
+    "registry": "Registry",
+    "namespace": "Namespace",
+    "library": "Library",
+    "fingerprints": "Fingerprints",
+    "productpgp": "ProductPGP",
+    "registerurl": "RegisterURL",
+    "confurl": "ConfURL",
+    "setopt": "SetOpt",
+    "includecmd": "IncludeCmd",
+    "buildargs": "BuildArgs",
+}
+"""How people write them; the others with a capital."""
+
+SECTIONS = (
+    "help",
+    "setup",
+    "files",
+    "labels",
+    "environment",
+    "pre",
+    "post",
+    "runscript",
+    "test",
+    "startscript",
+    "arguments",
+)
+APP_SECTIONS = (
+    "appinstall",
+    "applabels",
+    "appfiles",
+    "appenv",
+    "apptest",
+    "apphelp",
+    "apprun",
+    "appstart",
+)
+AGENTS = (
+    "docker",
+    "docker-archive",
+    "docker-daemon",
+    "oci",
+    "oci-archive",
+    "localimage",
+    "scratch",
+    "debootstrap",
+    "yum",
+    "dnf",
+    "zypper",
+    "arch",
+    "busybox",
+    "oras",
+    "library",
+    "shub",
+    "buildkit",
+    "dockerfile",
+)
+
+_NUMBERED = re.compile("[0-9]+\\Z")
+_SAID_OTHERWISE = {
+    "env": "environment",
+    "envs": "environment",
+    "environments": "environment",
+    "enviroment": "environment",
+    "label": "labels",
+    "file": "files",
+    "copy": "files",
+    "run": "runscript",
+    "script": "runscript",
+    "cmd": "runscript",
+    "entrypoint": "runscript",
+    "start": "startscript",
+    "tests": "test",
+    "install": "post",
+    "build": "post",
+    "args": "arguments",
+    "arg": "arguments",
+    "argument": "arguments",
+    "description": "help",
+    "appenvironment": "appenv",
+    "apprunscript": "apprun",
+    "applabel": "applabels",
+    "appfile": "appfiles",
+    "apppost": "appinstall",
+}
+
+
+def is_header_keyword(key: str) -> bool:
+    """Is the lower-cased `key` valid? The literal `otherurl&n` is, by the way Apptainer looks numbers up."""
+    return key in HEADER_KEYWORDS or _NUMBERED.sub("&n", key) == "otherurl&n"
+
+
+def show_keyword(key: str) -> str:
+    return SHOWN_KEYWORDS.get(key, key.capitalize())
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was probably meant, or None."""
+    close = difflib.get_close_matches(word, tuple(known), n=1, cutoff=0.6)
+    return close[0] if close else None
+
+
+def nearest_section(name: str) -> str | None:
+    bare = name.strip(" \t:;,.{}")
+    for known in (*SECTIONS, *APP_SECTIONS):
+        if bare == known:
+            return known
+    return _SAID_OTHERWISE.get(bare) or nearest(bare, (*SECTIONS, *APP_SECTIONS))
