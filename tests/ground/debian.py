@@ -62,8 +62,8 @@ def apt_install(packages: Sequence[str]) -> None:
             sys.stderr.write(f"{' '.join(argv)}: {done.stderr[-2000:]}\n")
 
 
-def make_tree(target: Path) -> None:
-    """Write a tar of a small Debian tree (apt included) to `target`, atomically."""
+def make_tree(target: Path, *, include: Sequence[str] = ()) -> None:
+    """Write a tar of a small Debian tree (apt and the named packages in it) to `target`, atomically."""
     found = mirror()
     assert found is not None, "the test that wants a tree must need the part `mirror`"
     with tempfile.TemporaryDirectory(dir=target.parent) as work:
@@ -73,6 +73,7 @@ def make_tree(target: Path) -> None:
                 "mmdebstrap",
                 "--quiet",
                 "--variant=apt",
+                *(f"--include={package}" for package in include),
                 "--aptopt=APT::Install-Recommends false",
                 "--dpkgopt=path-exclude=/usr/share/doc/*",
                 "--dpkgopt=path-exclude=/usr/share/locale/*",
