@@ -1,0 +1,1 @@
+"""The Singularity Image Format: the on-disk format drawn (`layout`), written (`writer`) and read (`reader`)."""
