@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -44,7 +45,7 @@ def _entry(path: bytes, full: bytes, status: os.stat_result, *, group: int) -> E
     mode = status.st_mode
     regular = stat.S_ISREG(mode)
     device = stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
-    names = sorted(os.listxattr(full, follow_symlinks=False))
+    names = _xattr_names(full)
     digest = NO_DIGEST
     if regular:
         with open(full, "rb") as file:
@@ -62,3 +63,13 @@ def _entry(path: bytes, full: bytes, status: os.stat_result, *, group: int) -> E
         xattrs=tuple((os.fsencode(name), os.getxattr(full, name, follow_symlinks=False)) for name in names),
         digest=digest,
     )
+
+
+def _xattr_names(full: bytes) -> list[str]:
+    """A file system without attributes at all, such as a squashfs that has no table of them, has none here either."""
+    try:
+        return sorted(os.listxattr(full, follow_symlinks=False))
+    except OSError as error:
+        if error.errno == errno.EOPNOTSUPP:
+            return []
+        raise
