@@ -41,6 +41,7 @@ PR_SET_DUMPABLE = 4
 PR_SET_NO_NEW_PRIVS = 38
 PR_SET_CHILD_SUBREAPER = 36
 PR_CAPBSET_READ = 23
+PR_CAPBSET_DROP = 24
 
 AT_FDCWD = -100
 AT_SYMLINK_NOFOLLOW = 0x100
@@ -48,6 +49,8 @@ AT_EMPTY_PATH = 0x1000
 AT_RECURSIVE = 0x8000
 
 MOUNT_ATTR_RDONLY = 1
+MOUNT_ATTR_NOSUID = 2
+MOUNT_ATTR_NODEV = 4
 
 FILE_SYSTEMS = {
     0x0BD00BD0: "lustre",
@@ -162,13 +165,18 @@ class _MountAttr(ctypes.Structure):
 
 
 def mount_read_only(target: str | bytes) -> None:
-    """Make a mount and all below it read-only (mount_setattr(2), Linux 5.12; its number is the same everywhere)."""
-    attributes = _MountAttr(attr_set=MOUNT_ATTR_RDONLY)
+    """Make a mount and all below it read-only (mount_setattr(2), Linux 5.12)."""
+    add_mount_attributes(target, MOUNT_ATTR_RDONLY)
+
+
+def add_mount_attributes(target: str | bytes, which: int, *, recursive: bool = True) -> None:
+    """Add MOUNT_ATTR_… flags to a mount, keeping what it has (mount_setattr(2), Linux 5.12; one number everywhere)."""
+    attributes = _MountAttr(attr_set=which)
     result = _libc().syscall(
         ctypes.c_long(442),
         ctypes.c_long(AT_FDCWD),
         os.fsencode(target),
-        ctypes.c_long(AT_RECURSIVE),
+        ctypes.c_long(AT_RECURSIVE if recursive else 0),
         ctypes.byref(attributes),
         ctypes.c_size_t(ctypes.sizeof(attributes)),
     )
@@ -213,3 +221,24 @@ def chown_descriptor(descriptor: int, uid: int, gid: int) -> None:
         ctypes.c_int(descriptor), b"", ctypes.c_int(uid), ctypes.c_int(gid), ctypes.c_int(AT_EMPTY_PATH)
     )
     _check(result, "fchownat")
+
+
+_SECCOMP = {"x86_64": 317, "aarch64": 277, "riscv64": 277, "ppc64le": 358, "s390x": 348}
+
+
+def seccomp(operation: int, flags: int, argument: ctypes.c_void_p | ctypes.Array[ctypes.c_char] | None) -> int:
+    """The system call of that name (seccomp(2)), which libc has no function for."""
+    number = _SECCOMP.get(platform.machine())
+    if number is None:
+        raise OSError(38, f"seccomp is not known for {platform.machine()}")
+    return _check(
+        _libc().syscall(ctypes.c_long(number), ctypes.c_uint(operation), ctypes.c_uint(flags), argument), "seccomp"
+    )
+
+
+def seccomp_notification_sizes() -> tuple[int, int, int]:
+    """Sizes of struct seccomp_notif, seccomp_notif_resp and seccomp_data (SECCOMP_GET_NOTIF_SIZES, Linux 5.0)."""
+    buffer = ctypes.create_string_buffer(6)
+    seccomp(3, 0, buffer)
+    sizes = (ctypes.c_uint16 * 3).from_buffer(buffer)
+    return sizes[0], sizes[1], sizes[2]
