@@ -31,7 +31,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Install all missing parts of the selected tests in one go, before the first of them runs."""
-    wanted = {name for item in session.items for name in _needed(item)}
+    # pytest comes here even after an unknown part stopped the collection.
+    wanted = {name for item in session.items for name in _needed(item)} & parts.BY_NAME.keys()
     if wanted and not session.config.option.collectonly:
         with _alone("parts"):
             parts.provide(wanted)
