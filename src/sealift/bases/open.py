@@ -1,0 +1,89 @@
+"""Open any OCI or Docker image by its source; and the registry client as this environment asks for it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from sealift.bases.docker import open_registry_image
+from sealift.bases.dockerarchive import open_docker_archive
+from sealift.bases.image import BaseImage
+from sealift.bases.layout import open_layout, open_layout_archive
+from sealift.core.event import Events, ignore
+from sealift.core.reference import DockerArchiveSource, ImageSource, LayoutArchiveSource, LayoutSource, Reference
+from sealift.oci.manifest import Platform
+from sealift.registry import Access, Pacing, Patience, Registry, load_credentials, load_registries_conf
+from sealift.store import Store
+from sealift.system.web import HttpWeb, Web
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """How registries are reached. `insecure`: plain HTTP and any certificate will do (`--no-https`)."""
+
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    insecure: bool = False
+    patience: Patience = field(default_factory=Patience)
+    web: Web | None = None
+
+
+@contextlib.contextmanager
+def open_image(
+    source: ImageSource,
+    platform: Platform,
+    *,
+    store: Store,
+    network: Network,
+    events: Events = ignore,
+) -> Iterator[BaseImage]:
+    """The image as a value, usable within the block: its end gives back connections and files."""
+    spool = os.path.join(store.root, "parts")
+    match source:
+        case Reference():
+            with _open_reference(source, platform, store, network, events) as image:
+                yield image
+        case LayoutSource():
+            with open_layout(source, platform) as image:
+                yield image
+        case LayoutArchiveSource():
+            with open_layout_archive(source, platform, spool=spool) as image:
+                yield image
+        case DockerArchiveSource():
+            with open_docker_archive(source, platform, spool=spool) as image:
+                yield image
+
+
+@contextlib.contextmanager
+def _open_reference(
+    reference: Reference, platform: Platform, store: Store, network: Network, events: Events
+) -> Iterator[BaseImage]:
+    cancelled = threading.Event()
+
+    def sleep(seconds: float) -> None:
+        cancelled.wait(seconds)
+
+    web = network.web or HttpWeb(network.env)
+    access = Access(
+        web,
+        load_credentials(network.env),
+        patience=network.patience,
+        pacing=Pacing(sleep=sleep, cancelled=cancelled.is_set),
+    )
+    registry = Registry(access, load_registries_conf(network.env), insecure=network.insecure, events=events)
+    try:
+        with open_registry_image(
+            reference,
+            platform,
+            registry=registry,
+            store=store,
+            cancelled=cancelled,
+            elsewhere=web,
+            events=events,
+        ) as image:
+            yield image
+    finally:
+        if isinstance(web, HttpWeb):
+            web.close()

@@ -1,0 +1,1 @@
+"""OCI and Docker images as values: descriptors, manifests, configs, platforms, layouts. No I/O."""

@@ -1,0 +1,25 @@
+"""The OCI distribution client: names → endpoints (registries.conf) → credentials → manifests and blobs."""
+
+from sealift.registry.access import Access
+from sealift.registry.client import Fetched, Registry, Resolved
+from sealift.registry.credentials import Credentials, Login, load_credentials
+from sealift.registry.download import Sink, download_blob
+from sealift.registry.mirrors import Endpoint, RegistriesConf, load_registries_conf
+from sealift.registry.retry import Pacing, Patience
+
+__all__ = [
+    "Access",
+    "Credentials",
+    "Endpoint",
+    "Fetched",
+    "Login",
+    "Pacing",
+    "Patience",
+    "RegistriesConf",
+    "Registry",
+    "Resolved",
+    "Sink",
+    "download_blob",
+    "load_credentials",
+    "load_registries_conf",
+]

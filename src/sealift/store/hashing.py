@@ -1,0 +1,52 @@
+"""A digest computed beside the thread that moves the bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import threading
+
+from sealift.core.digest import Digest, parse_digest
+
+_AHEAD = 8
+"""Pieces that may wait to be hashed: they are held in memory."""
+
+
+class Digester:
+    """Hashes pieces in their order in a thread of its own: hashing a piece costs as much as receiving it.
+
+    Not for several threads at once. The pieces must not change after `update`.
+    """
+
+    def __init__(self, algorithm: str = "sha256") -> None:
+        self._algorithm = algorithm
+        self._hash = hashlib.new(algorithm)
+        self._pieces: queue.Queue[bytes | memoryview | None] = queue.Queue(maxsize=_AHEAD)
+        self._thread: threading.Thread | None = None
+
+    def update(self, piece: bytes | memoryview) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="sealift-hash", daemon=True)
+            self._thread.start()
+        self._pieces.put(piece)
+
+    def digest(self) -> Digest:
+        """The digest of everything so far; further pieces are not possible."""
+        self.close()
+        return parse_digest(f"{self._algorithm}:{self._hash.hexdigest()}")
+
+    def close(self) -> None:
+        if self._thread is not None:
+            self._pieces.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def _work(self) -> None:
+        while (piece := self._pieces.get()) is not None:
+            self._hash.update(piece)
+
+
+def digest_file(path: str, algorithm: str = "sha256") -> Digest:
+    """The digest of a whole file. Raises OSError."""
+    with open(path, "rb", buffering=0) as file:
+        return parse_digest(f"{algorithm}:{hashlib.file_digest(file, algorithm).hexdigest()}")

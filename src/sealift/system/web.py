@@ -1,0 +1,306 @@
+"""The network: the one door through which Sealift speaks HTTP.
+
+Bodies are streamed and never decompressed on the way (the digests of registries are over what is transferred).
+Redirects are followed here, and credentials stay with the host that they were meant for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urljoin, urlsplit
+
+from sealift.errors import FetchError, HostError, UnreachableError
+from sealift.system.proxies import choose_proxy
+
+if TYPE_CHECKING:
+    import ssl
+
+    import urllib3
+
+CONNECT_TIMEOUT = 20.0
+READ_TIMEOUT = 60.0
+"""Seconds without a single byte."""
+REDIRECTS = 8
+_SECRET_HEADERS = frozenset({"authorization", "cookie", "x-registry-auth"})
+
+
+class BrokenError(UnreachableError):
+    """The connection was refused or broke: another try may do better."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """`insecure` accepts any certificate; it does not turn https into http."""
+
+    method: str = "GET"
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = b""
+    insecure: bool = False
+
+
+class Response(Protocol):
+    """An answer whose body is still to come. `headers` have lower-case names; `url` is where redirects ended."""
+
+    status: int
+    headers: Mapping[str, str]
+    url: str
+
+    def read(self, amount: int) -> bytes:
+        """Up to `amount` bytes, b"" at the end. Raises BrokenError."""
+
+    def close(self) -> None:
+        """Give the connection back, or end it when the body was not read; may be called from another thread."""
+
+
+class Web(Protocol):
+    """What fetches. Tests put their own in its place."""
+
+    def open(self, request: Request) -> Response:
+        """Send a request. Any status is an answer. Raises UnreachableError, BrokenError where a retry may help."""
+
+
+class HttpWeb:
+    """The network itself, with the proxies and the certificate authorities that `env` names. Safe for threads."""
+
+    def __init__(
+        self, env: Mapping[str, str], *, read_timeout: float = READ_TIMEOUT, user_agent: str = "sealift"
+    ) -> None:
+        self._env = env
+        self._read_timeout = read_timeout
+        self._user_agent = user_agent
+        self._pools: dict[tuple[str | None, bool], Any] = {}
+        self._guard = threading.Lock()
+
+    def open(self, request: Request) -> Response:
+        url = request.url
+        headers = {"User-Agent": self._user_agent, "Accept-Encoding": "identity", **request.headers}
+        method, body = request.method, request.body
+        for _ in range(REDIRECTS + 1):
+            raw = self._send(method, url, headers, body, insecure=request.insecure)
+            location = raw.headers.get("location", "")
+            if raw.status not in (301, 302, 303, 307, 308) or not location:
+                return _Answer(raw, url)
+            raw.drain_conn() if _is_short(raw) else raw.close()
+            target = urljoin(url, location)
+            _check_redirect(url, target)
+            if _origin(target) != _origin(url):
+                headers = {k: v for k, v in headers.items() if k.lower() not in _SECRET_HEADERS}
+            if raw.status == 303 and method != "HEAD":
+                method, body = "GET", b""
+            url = target
+        raise FetchError(f"`{_shown(request.url)}` redirects more than {REDIRECTS} times")
+
+    def close(self) -> None:
+        with self._guard:
+            for pool in self._pools.values():
+                pool.clear()
+            self._pools.clear()
+
+    def _send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, insecure: bool
+    ) -> urllib3.BaseHTTPResponse:
+        import urllib3
+
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise FetchError(f"`{_shown(url)}` is not an address that can be fetched")
+        with _translated(url):
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+            proxy = choose_proxy(self._env, parts.scheme, parts.hostname, port)
+            response: urllib3.BaseHTTPResponse = self._pool(proxy, insecure=insecure).request(
+                method,
+                url,
+                headers=headers,
+                body=body or None,
+                preload_content=False,
+                decode_content=False,
+                redirect=False,
+                retries=False,
+                timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=self._read_timeout),
+            )
+            return response
+
+    def _pool(self, proxy: str | None, *, insecure: bool) -> urllib3.PoolManager:
+        import urllib3
+
+        with self._guard:
+            pool = self._pools.get((proxy, insecure))
+            if pool is None:
+                options: dict[str, Any] = {
+                    "num_pools": 16,
+                    "maxsize": 8,
+                    "ssl_context": make_tls_context(self._env, insecure=insecure),
+                }
+                if insecure:
+                    options["assert_hostname"] = False
+                pool = urllib3.PoolManager(**options) if proxy is None else _proxy_pool(proxy, options)
+                self._pools[proxy, insecure] = pool
+            return pool
+
+
+class _Answer:
+    """urllib3's response behind our protocol."""
+
+    def __init__(self, raw: urllib3.BaseHTTPResponse, url: str) -> None:
+        self.status = raw.status
+        self.url = url
+        self.headers: Mapping[str, str] = {name.lower(): value for name, value in raw.headers.items()}
+        self._raw = raw
+
+    def read(self, amount: int) -> bytes:
+        with _translated(self.url):
+            return self._raw.read(amount, decode_content=False)
+
+    def close(self) -> None:
+        connection = getattr(self._raw, "connection", None)
+        if connection is not None and connection.sock is not None:
+            # Wakes a thread that waits in `read`: closing the descriptor alone would not.
+            with contextlib.suppress(OSError):
+                connection.sock.shutdown(2)
+        self._raw.close()
+
+
+def make_tls_context(env: Mapping[str, str], *, insecure: bool = False) -> ssl.SSLContext:
+    """The authorities that are trusted: the bundle that the environment names, else the system's."""
+    import ssl
+
+    context = ssl.create_default_context()
+    if insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+    for variable in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        path = env.get(variable, "")
+        if not path:
+            continue
+        try:
+            if os.path.isdir(path):
+                context.load_verify_locations(capath=path)
+            else:
+                context.load_verify_locations(cafile=path)
+        except OSError as error:
+            raise HostError(
+                f"the certificates that ${variable} names cannot be read: `{path}`: {error.strerror or error}",
+                hints=(f"unset {variable}",),
+            ) from error
+    if env.get("SSL_CERT_DIR"):
+        context.load_verify_locations(capath=env["SSL_CERT_DIR"])
+    return context
+
+
+def _proxy_pool(proxy: str, options: dict[str, Any]) -> urllib3.PoolManager:
+    import urllib3
+
+    parts = urlsplit(proxy)
+    if parts.scheme not in ("http", "https"):
+        raise HostError(
+            f"the proxy `{_shown(proxy)}` is of a kind that is not supported",
+            hints=("name an http:// or https:// proxy in https_proxy",),
+        )
+    headers = {}
+    if parts.username:
+        from urllib.parse import unquote
+
+        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers = urllib3.make_headers(proxy_basic_auth=login)
+    return urllib3.ProxyManager(proxy, proxy_headers=headers, **options)
+
+
+@contextlib.contextmanager
+def _translated(url: str) -> Iterator[None]:
+    """urllib3's errors as ours."""
+    import http.client
+
+    import urllib3.exceptions as their
+
+    shown = _shown(url)
+    try:
+        yield
+    except (their.NameResolutionError, their.NewConnectionError) as error:
+        raise BrokenError(f"no connection to `{shown}`: {_cause(error)}", hints=_NETWORK_HINTS) from error
+    except their.ConnectTimeoutError as error:
+        raise BrokenError(f"no connection to `{shown}` within {CONNECT_TIMEOUT:g} s", hints=_NETWORK_HINTS) from error
+    except their.ProxyError as error:
+        raise BrokenError(
+            f"the proxy did not let us through to `{shown}`: {_cause(error)}",
+            hints=("look at the variables https_proxy, http_proxy and no_proxy",),
+        ) from error
+    except their.SSLError as error:
+        raise _tls_error(shown, error) from error
+    except their.ReadTimeoutError as error:
+        raise BrokenError(f"`{shown}` stopped answering") from error
+    except their.LocationParseError as error:
+        raise FetchError(f"`{shown}` is not an address") from error
+    except (their.HTTPError, http.client.HTTPException, OSError) as error:
+        raise BrokenError(f"the connection to `{shown}` broke: {_cause(error)}") from error
+
+
+_NETWORK_HINTS = (
+    "is this a machine with a way out? compute nodes often have none: try a login node",
+    "behind a proxy: export https_proxy=http://HOST:PORT",
+)
+
+
+class TlsError(UnreachableError):
+    """The other side does not speak TLS, or its certificate is not trusted."""
+
+    def __init__(self, message: str, *, hints: tuple[str, ...] = (), untrusted: bool) -> None:
+        super().__init__(message, hints=hints)
+        self.untrusted = untrusted
+
+
+def _tls_error(shown: str, error: Exception) -> UnreachableError:
+    text = _cause(error)
+    if "CERTIFICATE_VERIFY_FAILED" in text or "certificate" in text.lower():
+        return TlsError(
+            f"the certificate of `{shown}` is not trusted: {text}",
+            hints=("if your site re-signs TLS: export SSL_CERT_FILE=/path/to/the/site/bundle.pem",),
+            untrusted=True,
+        )
+    if "EOF" in text or "reset" in text.lower():
+        return BrokenError(f"the connection to `{shown}` broke: {text}")
+    return TlsError(f"`{shown}` does not speak TLS: {text}", untrusted=False)
+
+
+def _cause(error: BaseException) -> str:
+    """What the lowest layer said: urllib3 wraps it three times."""
+    reason: object = error
+    for _ in range(5):
+        inner = getattr(reason, "reason", None) or getattr(reason, "original_error", None)
+        if not isinstance(inner, BaseException):
+            inner = getattr(reason, "__cause__", None)
+        if inner is None:
+            break
+        reason = inner
+    if isinstance(reason, OSError) and reason.strerror:
+        return reason.strerror
+    return str(reason).strip() or type(reason).__name__
+
+
+def _check_redirect(url: str, target: str) -> None:
+    if urlsplit(url).scheme == "https" and urlsplit(target).scheme == "http":
+        raise FetchError(f"`{_shown(url)}` redirects from https to plain http, which is not followed")
+
+
+def _is_short(raw: urllib3.BaseHTTPResponse) -> bool:
+    """Whether reading the rest is cheaper than a new connection."""
+    length = raw.headers.get("content-length", "")
+    return length.isdigit() and int(length) <= 1 << 16
+
+
+def _origin(url: str) -> tuple[str, str, int]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def _shown(url: str) -> str:
+    """An address for messages: without login and without the query, which may hold a signature."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}"
