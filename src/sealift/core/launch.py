@@ -32,6 +32,7 @@ class LaunchPlan:
     command: tuple[str, ...] = ()
     binds: tuple[Bind, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    env_files: tuple[str, ...] = ()
     pwd: str | None = None
     clean_env: bool = False
     contain: bool = False
@@ -42,3 +43,4 @@ class LaunchPlan:
     nv: bool = False
     rocm: bool = False
     app: str | None = None
+    shell: str | None = None

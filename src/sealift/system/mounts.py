@@ -153,7 +153,7 @@ def start_fuse(argv: Sequence[str], target: str) -> subprocess.Popen[bytes]:
 def _mount_by_kernel(image: str, target: str, offset: int) -> Mounted:
     file = os.open(image, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        device, path = _attach_loop(file, offset)
+        device, path = attach_loop(file, offset)
     finally:
         os.close(file)
     try:
@@ -163,7 +163,7 @@ def _mount_by_kernel(image: str, target: str, offset: int) -> Mounted:
     return Mounted(target=target, by="kernel")
 
 
-def _attach_loop(file: int, offset: int) -> tuple[int, str]:
+def attach_loop(file: int, offset: int) -> tuple[int, str]:
     """A loop device that shows `file` from `offset` on, open; it is freed when nothing uses it any more."""
     control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
     try:
