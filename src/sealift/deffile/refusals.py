@@ -66,6 +66,7 @@ def unknown_section(key: str, section: Section, earlier: list[Section]) -> Fault
     word = line.lstrip(BLANKS).split(maxsplit=1)[0] if line.strip(BLANKS) else line
     apptainer = f"invalid section(s) specified: {key}"
     message = f"unknown section `{word}`"
+    hints: tuple[str, ...]
     around = heredoc_around(section, earlier)
     if around is not None:
         message = f"`{word}` begins a line inside a here-document, so it is read as a section"

@@ -1,0 +1,3 @@
+#!/bin/sh
+# What %environment says follows.
+

@@ -1,0 +1,1 @@
+"""The sections of a definition file: what runs where, what is copied, and what is written below /.singularity.d."""
