@@ -1,0 +1,270 @@
+"""Which row of which pack shows at each path of the image: hiding, symbolic links as parents, links to below."""
+
+from __future__ import annotations
+
+import stat
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sealift.core.tree import parent_of, show_path, sort_key
+from sealift.errors import ImageError
+from sealift.packs.index import IMPLIED, OPAQUE, WHITEOUT
+from sealift.packs.layer import MOST_LINKS
+from sealift.packs.pack import Pack
+
+LINK = 8
+"""A row that stands for a `LowerLink` and takes its inode from a pack below."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """Paths in canonical order, each with the pack and the row in that pack which it shows."""
+
+    paths: list[bytes]
+    packs: array[int]
+    rows: array[int]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Layer:
+    """One pack's rows as they take part: moved where a parent is a symbolic link, links to below added.
+
+    `origins` is empty while every row is the pack's own row of the same number.
+    """
+
+    keys: list[bytes]
+    paths: Sequence[bytes]
+    flags: array[int]
+    origins: list[tuple[int, int]]
+
+
+def lay_over(packs: Sequence[Pack]) -> Rows:
+    layers: list[_Layer] = []
+    links: set[bytes] = set()
+    for number, pack in enumerate(packs):
+        layer = _Layer(
+            keys=[path.replace(b"/", b"\0") for path in pack.tree.paths],
+            paths=pack.tree.paths,
+            flags=pack.flags,
+            origins=[],
+        )
+        if links:
+            moved = [
+                path
+                for path, flag in zip(layer.paths, layer.flags, strict=True)
+                if flag & IMPLIED and path in links
+            ]
+            if moved:
+                layer = _follow_links(_Below(packs, layers), layer, number)
+        if pack.lower_links:
+            layer = _add_lower_links(_Below(packs, layers), layer, pack, number)
+        layers.append(layer)
+        links.update(pack.tree.paths[row] for row in pack.tree.links)
+    return _scan(packs, layers)
+
+
+def _scan(packs: Sequence[Pack], layers: list[_Layer]) -> Rows:
+    """One pass over all rows, sorted; `floor` is the lowest pack whose rows still show below the current directory."""
+    if len(layers) == 1 and not any(flag & WHITEOUT for flag in layers[0].flags):
+        only = layers[0]
+        if not only.origins:
+            count = len(only.keys)
+            return Rows(
+                paths=list(only.paths), packs=array("I", bytes(4 * count)), rows=array("I", range(count))
+            )
+    keys: list[bytes] = []
+    pack_of = array("I")
+    row_of = array("I")
+    for number, layer in enumerate(layers):
+        keys += layer.keys
+        count = len(layer.keys)
+        pack_of.extend(array("I", [number]) * count)
+        row_of.extend(range(count))
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    modes = [pack.tree.modes for pack in packs]
+    flags = [layer.flags for layer in layers]
+    is_dir = stat.S_IFDIR
+
+    out_paths: list[bytes] = []
+    out_packs, out_rows = array("I"), array("I")
+    covers: list[tuple[bytes, int]] = []
+    at, end = 0, len(order)
+    while at < end:
+        index = order[at]
+        key = keys[index]
+        at += 1
+        floor = 0
+        while covers and not key.startswith(covers[-1][0]):
+            covers.pop()
+        if covers:
+            floor = covers[-1][1]
+        number, row = pack_of[index], row_of[index]
+        flag = flags[number][row]
+        if (at == end or keys[order[at]] != key) and not flag:
+            # The usual case: one layer has this path, and plainly.
+            if number >= floor:
+                out_paths.append(layers[number].paths[row])
+                out_packs.append(number)
+                out_rows.append(row)
+            continue
+        shown = -1
+        shown_dir = False
+        below = floor
+        while True:
+            if number >= floor:
+                if flag & WHITEOUT:
+                    shown = -1
+                    below = number
+                elif flag & OPAQUE:
+                    below = number
+                if flag & IMPLIED:
+                    if shown >= 0 and not shown_dir:
+                        shown = -1
+                        below = number
+                    if shown < 0:
+                        shown, shown_dir = index, True
+                elif flag != WHITEOUT:
+                    a_dir = not flag & LINK and modes[number][_own_row(layers[number], row)] & 0o170000 == is_dir
+                    if not a_dir or (shown >= 0 and not shown_dir):
+                        below = number
+                    shown, shown_dir = index, a_dir
+            if at == end or keys[order[at]] != key:
+                break
+            index = order[at]
+            at += 1
+            number, row = pack_of[index], row_of[index]
+            flag = flags[number][row]
+        if below > floor:
+            covers.append((key + b"\0" if key else b"", below))
+        if shown >= 0:
+            number, row = pack_of[shown], row_of[shown]
+            out_paths.append(layers[number].paths[row])
+            out_packs.append(number)
+            out_rows.append(row)
+    for number, layer in enumerate(layers):
+        if layer.origins:
+            _resolve_origins(out_packs, out_rows, number, layer.origins)
+    return Rows(paths=out_paths, packs=out_packs, rows=out_rows)
+
+
+def _own_row(layer: _Layer, row: int) -> int:
+    return layer.origins[row][1] if layer.origins else row
+
+
+def _resolve_origins(packs: array[int], rows: array[int], number: int, origins: list[tuple[int, int]]) -> None:
+    for at, pack in enumerate(packs):
+        if pack == number:
+            packs[at], rows[at] = origins[rows[at]]
+
+
+class _Below:
+    """The merged tree of the packs below, to look paths up in; made only for layers that need it."""
+
+    def __init__(self, packs: Sequence[Pack], layers: list[_Layer]) -> None:
+        self._packs = packs
+        self._rows = _scan(packs, layers) if layers else Rows(paths=[], packs=array("I"), rows=array("I"))
+        self._number = {path: number for number, path in enumerate(self._rows.paths)}
+
+    def origin(self, path: bytes) -> tuple[int, int] | None:
+        number = self._number.get(path)
+        return None if number is None else (self._rows.packs[number], self._rows.rows[number])
+
+    def mode(self, origin: tuple[int, int]) -> int:
+        return self._packs[origin[0]].tree.modes[origin[1]]
+
+    def link(self, path: bytes) -> bytes | None:
+        """The target when `path` is a symbolic link."""
+        origin = self.origin(path)
+        return None if origin is None else self._packs[origin[0]].tree.links.get(origin[1])
+
+    def real(self, path: bytes, own: set[bytes]) -> bytes:
+        """Where the directory `path` really lies, links followed inside the root; `own` paths are directories."""
+        parts = path.split(b"/")
+        parts.reverse()
+        here = b""
+        followed = 0
+        while parts:
+            part = parts.pop()
+            if part in {b"", b"."}:
+                continue
+            if part == b"..":
+                here = parent_of(here)
+                continue
+            there = here + b"/" + part if here else part
+            target = None if there in own else self.link(there)
+            if target is None:
+                here = there
+                continue
+            followed += 1
+            if followed > MOST_LINKS:
+                raise ImageError(f"the symbolic links at `{show_path(path)}` point in a circle")
+            if target.startswith(b"/"):
+                here = b""
+            parts.extend(reversed(target.split(b"/")))
+        return here
+
+
+_Row = tuple[int, tuple[int, int]]
+"""A row's flags and origin."""
+
+
+def _follow_links(below: _Below, layer: _Layer, number: int) -> _Layer:
+    """Move what the layer has below symbolic links of the packs below to where those point."""
+    rows: dict[bytes, _Row] = {}
+    listed = {
+        path for path, flag in zip(layer.paths, layer.flags, strict=True) if not flag & IMPLIED and not flag & WHITEOUT
+    }
+    real: dict[bytes, bytes] = {b"": b""}
+    implied: tuple[int, int] | None = None
+    for row, (path, flag) in enumerate(zip(layer.paths, layer.flags, strict=True)):
+        parent = parent_of(path)
+        if parent not in real:
+            real[parent] = below.real(parent, listed)
+        there = _join(real[parent], path)
+        if flag & IMPLIED:
+            implied = (number, row)
+            if path and below.link(there) is not None:
+                continue
+        old = rows.get(there)
+        if old is None or old[0] & (IMPLIED | WHITEOUT) or not flag & IMPLIED:
+            rows[there] = (flag, (number, row))
+    if implied is None:
+        return layer
+    for path in list(rows):
+        parent = parent_of(path)
+        while path and (parent not in rows or rows[parent][0] == WHITEOUT):
+            hides = WHITEOUT | OPAQUE if parent in rows else 0
+            rows[parent] = (IMPLIED | hides, implied)
+            parent = parent_of(parent)
+    return _layer_of(rows)
+
+
+def _add_lower_links(below: _Below, layer: _Layer, pack: Pack, number: int) -> _Layer:
+    """Add the hard links whose targets lie in the packs below."""
+    origins = layer.origins or [(number, row) for row in range(len(layer.paths))]
+    rows = dict(zip(layer.paths, zip(layer.flags, origins, strict=True), strict=True))
+    directories = {path for path in rows if path and stat.S_ISDIR(below.mode(rows[path][1]))}
+    for link in pack.lower_links:
+        target = _join(below.real(parent_of(link.target), set()), link.target)
+        origin = below.origin(target)
+        if origin is None or stat.S_ISDIR(below.mode(origin)):
+            raise ImageError(f"the hard link `{show_path(link.path)}` points to `{show_path(target)}`, which is no file")
+        path = _join(below.real(parent_of(link.path), directories), link.path)
+        rows[path] = (LINK, origin)
+    return _layer_of(rows)
+
+
+def _join(parent: bytes, path: bytes) -> bytes:
+    name = path.rpartition(b"/")[2]
+    return parent + b"/" + name if parent else name
+
+
+def _layer_of(rows: dict[bytes, _Row]) -> _Layer:
+    paths = sorted(rows, key=sort_key)
+    return _Layer(
+        keys=[sort_key(path) for path in paths],
+        paths=paths,
+        flags=array("B", [rows[path][0] for path in paths]),
+        origins=[rows[path][1] for path in paths],
+    )
