@@ -6,7 +6,6 @@ the upper layer as the sections left it (owners and file capabilities as they ar
 
 from __future__ import annotations
 
-import functools
 import importlib
 import json
 import os
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sealift.sandbox.assemble import Assembly
-from sealift.sandbox.owners import Owner, read_owners
+from sealift.sandbox.owners import BaseOwner, Owner, read_owners
 from sealift.sandbox.spec import Footing
 
 
@@ -36,13 +35,19 @@ class Inside:
     descriptors: tuple[int, ...] = ()
     report: Callable[[Any], None] = lambda _value: None
 
-    @functools.cached_property
+    @property
     def overrides(self) -> Mapping[int, Owner]:
-        """True owners (and devices) of entries of `upper`, by inode number, where they are not what `lstat` says.
+        """What the namespace could not hold of what the sections asked for, by inode number of entries of `upper`."""
+        return self.owners(None)
 
-        Empty where the namespace can hold every owner itself.
+    def owners(self, base: BaseOwner | None) -> Mapping[int, Owner]:
+        """The true owners (and devices) of entries of `upper`, by inode number, where they are not what `lstat` says.
+
+        `base` tells the owners of the layers below; it is asked in mode `single` only, see `read_owners`.
         """
-        return read_owners(os.path.join(self.work, "owners"), self.upper)
+        return read_owners(
+            os.path.join(self.work, "owners"), self.upper, base if self.footing.mode == "single" else None
+        )
 
 
 def serve_call(

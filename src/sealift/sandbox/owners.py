@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sealift.system import kernel
@@ -25,25 +25,40 @@ class Owner:
     rdev: int = 0
 
 
+BaseOwner = Callable[[bytes], "tuple[int, int, int] | None"]
+"""Mode with type, uid and gid of the entry that the base has at a path (no leading slash); None where it has none."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One line: `uid` and `gid` are None where nobody asked for one; `kind` is a device's type, else 0."""
+    """One line. `uid` and `gid` are None where nobody asked for one; `kind` is a device's type, else 0; `at` is when,
+    in nanoseconds. `soft` marks an owner that a program may only have repeated from what it saw, and `beside` are the
+    other files that it had open then: see `read_owners`.
+    """
 
     inode: int
     birth: int
-    uid: int | None
-    gid: int | None
+    uid: int | None = None
+    gid: int | None = None
     kind: int = 0
     rdev: int = 0
     at: int = 0
+    soft: bool = False
+    beside: tuple[str, ...] = ()
 
     def line(self) -> bytes:
-        return (
-            json.dumps(
-                [self.inode, self.birth, self.uid, self.gid, self.kind, self.rdev, self.at], separators=(",", ":")
-            ).encode()
-            + b"\n"
-        )
+        values = [
+            self.inode,
+            self.birth,
+            self.uid,
+            self.gid,
+            self.kind,
+            self.rdev,
+            self.at,
+            int(self.soft),
+            self.beside,
+        ]
+        return json.dumps(values, separators=(",", ":")).encode() + b"\n"
 
 
 def read_records(path: str) -> dict[tuple[int, int], Record]:
@@ -57,38 +72,103 @@ def read_records(path: str) -> dict[tuple[int, int], Record]:
     for line in lines:
         if not line.endswith(b"\n"):
             break
-        inode, birth, uid, gid, kind, rdev, at = json.loads(line)
-        old = found.get((inode, birth))
+        inode, birth, uid, gid, kind, rdev, at, soft, beside = json.loads(line)
+        old = found.get((inode, birth), Record(inode=inode, birth=birth))
         found[inode, birth] = Record(
             inode=inode,
             birth=birth,
-            uid=uid if uid is not None else (old.uid if old else None),
-            gid=gid if gid is not None else (old.gid if old else None),
-            kind=kind or (old.kind if old else 0),
-            rdev=rdev or (old.rdev if old else 0),
+            uid=uid if uid is not None else old.uid,
+            gid=gid if gid is not None else old.gid,
+            kind=kind or old.kind,
+            rdev=rdev or old.rdev,
             at=at,
+            soft=bool(soft),
+            beside=tuple(beside),
         )
     return found
 
 
-def read_owners(journal: str, upper: str) -> Mapping[int, Owner]:
+_ORIGINS = ("user.overlay.origin", "trusted.overlay.origin", "user.fuseoverlayfs.origin")
+_NO_RECORD = Record(inode=0, birth=0)
+
+
+def read_owners(journal: str, upper: str, base: BaseOwner | None = None) -> Mapping[int, Owner]:
+    """The true owners of the entries of `upper` whose own say something else, by inode number.
+
+    `base` is given where one id owns everything (mode `single`), and then three more things are mended:
+    a file that was copied up and whose owner nobody changed is its base entry's owner's; a new entry in a directory
+    with the setgid bit has the directory's group; and a program that rewrites or copies a file (`useradd`, `sed -i`,
+    `cp -p`) gives the new one the owner that it saw on the old one, which here was root whoever it really was. So a
+    change to root by descriptor, not by path, gives the file the owner of the base's entry at that path, or of the one
+    other file not of root that the program had open.
+    """
     records = read_records(journal)
-    if not records:
+    if not records and base is None:
         return {}
     numbers = {inode for inode, _ in records}
     owners: dict[int, Owner] = {}
-    for folder, folders, files in os.walk(os.fsencode(upper)):
+    top = os.fsencode(upper)
+    truly: dict[bytes, tuple[int, int]] = {}
+    unsure: list[tuple[int, bytes, Record]] = []
+    groups: dict[bytes, tuple[int, int]] = {}
+    """Directories with the setgid bit and a group other than root: the group, and since when."""
+
+    look = base or (lambda _path: None)
+
+    def judge(path: bytes, parent: bytes) -> None:
+        found = os.lstat(path)
+        record = records.get(kernel.birth(path), _NO_RECORD) if found.st_ino in numbers else _NO_RECORD
+        uid = found.st_uid if record.uid is None else record.uid
+        gid = found.st_gid if record.gid is None else record.gid
+        if base is not None:
+            below = base(path[len(top) + 1 :])
+            if below is not None and stat.S_IFMT(below[0]) == stat.S_IFMT(found.st_mode) and not record.kind:
+                copied = _is_copied_up(path)
+                if (copied and record.uid is None) or (record.soft and record.uid == 0):
+                    uid = below[1]
+                if (copied and record.gid is None) or (record.soft and record.gid == 0):
+                    gid = below[2]
+                new = not copied
+            else:
+                new = True
+            if new and record.gid is None and parent in groups:
+                group, since = groups[parent]
+                gid = group if kernel.birth(path)[1] >= since else gid
+            if record.soft and record.beside and uid == gid == 0:
+                unsure.append((found.st_ino, path, record))
+            if uid or gid:
+                truly[path] = (uid, gid)
+            if stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISGID and gid != 0:
+                groups[path] = (gid, record.at if record.gid is not None else 0)
+        true = Owner(
+            uid=uid,
+            gid=gid,
+            mode=(record.kind or stat.S_IFMT(found.st_mode)) | stat.S_IMODE(found.st_mode),
+            rdev=record.rdev if record.kind else found.st_rdev,
+        )
+        if true != Owner(uid=found.st_uid, gid=found.st_gid, mode=found.st_mode, rdev=found.st_rdev):
+            owners.setdefault(found.st_ino, true)
+
+    judge(top, b"")
+    for folder, folders, files in os.walk(top):
         for name in (*folders, *files):
-            path = os.path.join(folder, name)
-            found = os.lstat(path)
-            if found.st_ino not in numbers or found.st_ino in owners:
-                continue
-            record = records.get(kernel.birth(path))
-            if record is not None:
-                owners[found.st_ino] = Owner(
-                    uid=found.st_uid if record.uid is None else record.uid,
-                    gid=found.st_gid if record.gid is None else record.gid,
-                    mode=(record.kind or stat.S_IFMT(found.st_mode)) | stat.S_IMODE(found.st_mode),
-                    rdev=record.rdev if record.kind else found.st_rdev,
-                )
+            judge(os.path.join(folder, name), folder)
+    for inode, path, record in unsure:
+        seen = {
+            truly.get(os.path.join(top, os.fsencode(each)), below[1:] if (below := look(os.fsencode(each))) else (0, 0))
+            for each in record.beside
+        } - {(0, 0)}
+        if len(seen) == 1:
+            uid, gid = seen.pop()
+            mode = os.lstat(path).st_mode
+            owners[inode] = Owner(uid=uid, gid=gid, mode=mode)
     return owners
+
+
+def _is_copied_up(path: bytes) -> bool:
+    """Overlay marks what it copied from below, with an empty value where the lower file system has no handles."""
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+    except OSError:
+        return False
+    return any(each in names for each in _ORIGINS)

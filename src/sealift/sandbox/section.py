@@ -1,4 +1,8 @@
-"""Runs one command of a section: a guardian in its own mount namespace, and the command as its child."""
+"""Runs one command of a section: a guardian in its own mount namespace, and the command as its child.
+
+Once the guardian has entered the image there is no Python to import from: what it needs is imported at the top, and no
+codec but UTF-8 is used.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,8 @@ from sealift.errors import HostError, ToolError
 from sealift.sandbox.assemble import Assembly
 from sealift.sandbox.furnish import enter, furnish
 from sealift.sandbox.spec import SandboxSpec
-from sealift.sandbox.wire import error_to_json
+from sealift.sandbox.supervisor import Supervision
+from sealift.sandbox.wire import error_from_json, error_to_json
 from sealift.system import kernel
 
 _NOT_FOUND = 127
@@ -31,9 +36,7 @@ def serve_section(
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
             signal.signal(number, signal.SIG_IGN)
         kernel.unshare(kernel.CLONE_NEWNS)
-        from sealift.sandbox.supervisor import Supervision
-
-        supervision = Supervision.prepare(spec.footing, made)
+        supervision = Supervision.prepare(spec.footing, made, inside=request["inside"])
         if request["inside"]:
             furnish(spec, made)
             enter(made.root)
@@ -57,7 +60,7 @@ def _fresh_proc() -> None:
         return
 
 
-def _run(request: Mapping[str, Any], files: tuple[int, ...], supervision: Any) -> int:
+def _run(request: Mapping[str, Any], files: tuple[int, ...], supervision: Supervision | None) -> int:
     status: int
     failed_out, failed_in = os.pipe()
     child = os.fork()
@@ -85,13 +88,11 @@ def _run(request: Mapping[str, Any], files: tuple[int, ...], supervision: Any) -
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     os.close(failed_out)
     if failed:
-        from sealift.sandbox.wire import error_from_json
-
         raise error_from_json(json.loads(failed))
     return status
 
 
-def _become(request: Mapping[str, Any], files: tuple[int, ...], supervision: Any) -> None:
+def _become(request: Mapping[str, Any], files: tuple[int, ...], supervision: Supervision | None) -> None:
     """In the child: take the request's place and become its program."""
     for number, each in enumerate(files[:3]):
         os.dup2(each, number)

@@ -6,6 +6,7 @@ import array
 import json
 import socket
 import struct
+import traceback
 from typing import Any
 
 from sealift.errors import (
@@ -101,8 +102,6 @@ def error_to_json(error: BaseException) -> dict[str, Any]:
             "strerror": error.strerror,
             "filename": str(error.filename or ""),
         }
-    import traceback
-
     return {"class": "", "message": "".join(traceback.format_exception(error))}
 
 

@@ -49,6 +49,9 @@ AT_EMPTY_PATH = 0x1000
 AT_RECURSIVE = 0x8000
 
 MOUNT_ATTR_RDONLY = 1
+
+CLOCK_REALTIME_COARSE = 5
+"""The clock of the kernel's file times; `time` has no name for it."""
 MOUNT_ATTR_NOSUID = 2
 MOUNT_ATTR_NODEV = 4
 
