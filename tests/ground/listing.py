@@ -68,7 +68,7 @@ def _entry(path: bytes, full: bytes, status: os.stat_result, *, group: int) -> E
 def _xattr_names(full: bytes) -> list[str]:
     """A file system without attributes at all, such as a squashfs that has no table of them, has none here either."""
     try:
-        return sorted(os.listxattr(full, follow_symlinks=False))
+        return sorted(os.listxattr(full, follow_symlinks=False), key=os.fsencode)
     except OSError as error:
         if error.errno == errno.EOPNOTSUPP:
             return []
