@@ -260,19 +260,19 @@ class SquashfsReader:
 
 def _opened(file: int | BinaryIO, offset: int) -> tuple[Pread, int]:
     """How to read from `offset` on, and the file's length."""
-    if not isinstance(file, int):
+    if isinstance(file, int):
+        descriptor = file
+    else:
         try:
             descriptor = file.fileno()
         except (AttributeError, io.UnsupportedOperation):
             return _seeking(file, offset)
-    else:
-        descriptor = file
-    length = os.fstat(descriptor).st_size
 
-    def pread(size: int, position: int) -> bytes:
+    def pread(size: int, position: int, _kept: int | BinaryIO = file) -> bytes:
+        # Whoever hands in a file need not keep it: it must not be closed by falling out of use.
         return os.pread(descriptor, size, offset + position)
 
-    return pread, length
+    return pread, os.fstat(descriptor).st_size
 
 
 def _seeking(file: BinaryIO, offset: int) -> tuple[Pread, int]:
