@@ -124,7 +124,7 @@ class _Downloads:
         self._pool.shutdown(wait=False, cancel_futures=True)
         with self._guard:
             for response in self._responses.values():
-                response.close()
+                response.abort()
         self._pool.shutdown(wait=True)
         for arrival in self._arrivals.values():
             arrival.close()
@@ -136,7 +136,7 @@ class _Downloads:
             with self._guard:
                 self._responses[descriptor.digest] = response
             if self._cancelled.is_set():
-                response.close()
+                response.abort()
 
         try:
             with self._store.receive(arrival) as blob:

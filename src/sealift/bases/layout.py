@@ -92,7 +92,9 @@ def open_layout_archive(source: LayoutArchiveSource, platform: Platform, *, spoo
 def _image(files: _Files, source: LayoutSource | LayoutArchiveSource, name: str, platform: Platform) -> BaseImage:
     where = f"{str(source).partition(':')[0]}:{source.path}"
     layout.check_version(files.read("oci-layout", SIZE_LIMIT))
-    chosen = layout.choose_by_name(layout.parse_index(files.read("index.json", SIZE_LIMIT)), name, where=where)
+    chosen = layout.choose_by_name(
+        layout.parse_index(files.read("index.json", SIZE_LIMIT)), name, platform, where=where
+    )
     data, found = _document(files, chosen)
     index: Digest | None = None
     for _ in range(4):

@@ -8,11 +8,12 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from sealift import __version__
 from sealift.bases.docker import open_registry_image
 from sealift.bases.dockerarchive import open_docker_archive
 from sealift.bases.image import BaseImage
 from sealift.bases.layout import open_layout, open_layout_archive
-from sealift.core.event import Events, ignore
+from sealift.core.event import Events, Said, ignore
 from sealift.core.reference import DockerArchiveSource, ImageSource, LayoutArchiveSource, LayoutSource, Reference
 from sealift.oci.manifest import Platform
 from sealift.registry import Access, Pacing, Patience, Registry, load_credentials, load_registries_conf
@@ -65,12 +66,15 @@ def _open_reference(
     def sleep(seconds: float) -> None:
         cancelled.wait(seconds)
 
-    web = network.web or HttpWeb(network.env)
+    def tell(text: str) -> None:
+        events(Said(text=text, level="warning"))
+
+    web = network.web or HttpWeb(network.env, user_agent=f"sealift/{__version__}")
     access = Access(
         web,
         load_credentials(network.env),
         patience=network.patience,
-        pacing=Pacing(sleep=sleep, cancelled=cancelled.is_set),
+        pacing=Pacing(sleep=sleep, cancelled=cancelled.is_set, tell=tell),
     )
     registry = Registry(access, load_registries_conf(network.env), insecure=network.insecure, events=events)
     try:

@@ -126,6 +126,9 @@ def parse_source(text: str) -> ImageSource | None:
         return None
     match scheme:
         case "docker":
+            if not rest.startswith("//"):
+                name = rest.lstrip("/")
+                raise UsageError(f"`{text}`: `//` is missing behind `docker:`", hints=(f"try docker://{name}",))
             return parse_reference(text)
         case "oci":
             path, name = _split_path(text, rest)
@@ -151,10 +154,9 @@ def parse_source(text: str) -> ImageSource | None:
 def parse_reference(text: str) -> Reference:
     """Read a reference with Docker's defaults (docker.io, library/, latest); `docker://` before it is optional."""
     rest = text.removeprefix("docker://")
-    if rest == text and text.startswith("docker:"):
-        raise UsageError(f"`{text}`: `//` is missing behind `docker:`", hints=(f"try docker://{text[7:].lstrip('/')}",))
-    if rest.startswith("docker:"):
-        once = rest.removeprefix("docker:").lstrip("/")
+    # `docker:24` alone is the image called docker.
+    if rest.startswith("docker://"):
+        once = rest.removeprefix("docker://")
         raise UsageError(
             f"`{text}` says docker:// twice",
             hints=(f"try docker://{once}", f"under `Bootstrap: docker`, write `From: {once}`"),
@@ -166,11 +168,9 @@ def parse_reference(text: str) -> Reference:
         )
     if not rest:
         raise UsageError(f"`{text}` names no image", hints=("write for instance docker://ubuntu:24.04",))
-    blank = re.search(r"\s", rest)
-    if blank:
-        raise UsageError(
-            f"`{text}` has a blank in it, which no image name has", hints=(f"try docker://{rest.split()[0]}",)
-        )
+    if re.search(r"\s", rest):
+        hints = tuple(f"try docker://{word}" for word in rest.split()[:1])
+        raise UsageError(f"`{text}` has a blank in it, which no image name has", hints=hints)
     return _parse_checked(text, rest)
 
 

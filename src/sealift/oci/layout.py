@@ -7,10 +7,13 @@ blobs/sha256/<64 hex digits>   everything else
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sealift.core.digest import Digest, hex_part
 from sealift.errors import ImageError, NotFoundError
 from sealift.oci.jsonvalue import parse_object
-from sealift.oci.manifest import Descriptor, Index, parse_manifest
+from sealift.oci.manifest import Descriptor, Index, Platform, parse_manifest
+from sealift.oci.platforms import choose_manifest
 
 REF_NAME = "org.opencontainers.image.ref.name"
 CONTAINERD_NAME = "io.containerd.image.name"
@@ -29,7 +32,7 @@ def check_version(data: bytes) -> None:
 
 
 def parse_index(data: bytes) -> Index:
-    found = parse_manifest(data, "application/vnd.oci.image.index.v1+json")
+    found = parse_manifest(data)
     if not isinstance(found, Index):
         raise ImageError("`index.json` of the OCI layout is not an index")
     return found
@@ -41,10 +44,11 @@ def names(index: Index) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in found if name))
 
 
-def choose_by_name(index: Index, name: str, *, where: str) -> Descriptor:
+def choose_by_name(index: Index, name: str, platform: Platform, *, where: str) -> Descriptor:
     """The image called `name`; without a name the only one (skopeo's rule). The error lists the names there are.
 
-    `where` is how messages call the layout. `@N` means the N-th entry, as in skopeo.
+    Of several entries of one name, as some builders write for several platforms, the one for `platform`. `where` is how
+    messages call the layout. `@N` means the N-th entry, as in skopeo.
     """
     items = index.manifests
     if not items:
@@ -59,14 +63,18 @@ def choose_by_name(index: Index, name: str, *, where: str) -> Descriptor:
     if not name:
         if len(items) == 1:
             return items[0]
+        if len(there) <= 1 and all(item.platform for item in items):
+            return choose_manifest(index, platform, name=where)
         raise NotFoundError(
             f"`{where}` holds {len(items)} images, so one must be named; there are: {', '.join(there) or 'no names'}",
             hints=hint or tuple(f"{where}:@{i}" for i in range(min(len(items), 8))),
         )
     for key in (REF_NAME, CONTAINERD_NAME):
-        for item in items:
-            if item.annotations.get(key) == name:
-                return item
+        named = tuple(item for item in items if item.annotations.get(key) == name)
+        if len(named) == 1:
+            return named[0]
+        if named:
+            return choose_manifest(replace(index, manifests=named), platform, name=f"{where}:{name}")
     raise NotFoundError(
         f"`{where}` has no image called `{name}`; there are: {', '.join(there) or 'no names'}", hints=hint
     )

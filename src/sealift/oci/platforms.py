@@ -31,7 +31,7 @@ def choose_manifest(index: Index, wanted: Platform, *, name: str) -> Descriptor:
     there = sorted({str(item.platform) for item in usable if item.platform} - {"unknown/unknown"})
     raise NotFoundError(
         f"`{name}` has no image for {wanted}; there are: {', '.join(there) or 'none with a platform'}",
-        hints=tuple(f"--arch {item.rpartition('linux/')[2]}" for item in there[:1] if item.startswith("linux/")),
+        hints=tuple(f"--arch {item.split('/')[1]}" for item in there[:1] if item.startswith("linux/")),
     )
 
 

@@ -43,8 +43,10 @@ class Access:
         self._authorizations: dict[tuple[str, str], tuple[str, float]] = {}
         self._guard = threading.RLock()
 
-    def retries(self) -> Retries:
-        return Retries(self._patience, self._pacing)
+    def retries(self, *, brief: bool = False) -> Retries:
+        """A new count; a `brief` one ends after two tries."""
+        patience = replace(self._patience, tries=min(2, self._patience.tries)) if brief else self._patience
+        return Retries(patience, self._pacing)
 
     def get(
         self,

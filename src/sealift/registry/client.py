@@ -10,7 +10,7 @@ from typing import TypeVar
 from sealift.core.digest import Digest, parse_digest, sha256
 from sealift.core.event import Events, Said, ignore
 from sealift.core.reference import Reference
-from sealift.errors import FetchError, ImageError, MismatchError, NotFoundError, SealiftError
+from sealift.errors import FetchError, ImageError, MismatchError, SealiftError
 from sealift.oci import manifest as oci_manifest
 from sealift.oci.config import SIZE_LIMIT as CONFIG_LIMIT
 from sealift.oci.config import ImageConfig, parse_config
@@ -20,7 +20,7 @@ from sealift.oci.platforms import check_architecture, choose_manifest
 from sealift.registry.access import Access
 from sealift.registry.mirrors import Endpoint, RegistriesConf
 from sealift.registry.retry import Retries
-from sealift.system.web import Response
+from sealift.system.web import BrokenError, Response
 
 T = TypeVar("T")
 
@@ -64,9 +64,15 @@ class Registry:
         self._conf = conf or RegistriesConf()
         self._insecure = insecure
         self._events = events
+        self._silent: set[str] = set()
+        self._distrusted: set[Digest] = set()
 
     def retries(self) -> Retries:
         return self._access.retries()
+
+    def distrust_mirrors(self, digest: Digest) -> None:
+        """Wrong bytes came for `digest`: from now on it is asked of the registry itself only."""
+        self._distrusted.add(digest)
 
     def resolve(
         self, reference: Reference, platform: Platform, *, known: Known = lambda _digest, _limit: None
@@ -116,10 +122,10 @@ class Registry:
         """The manifest or index of a reference."""
         what = f"the manifest of `{reference.familiar}`"
 
-        def ask(endpoint: Endpoint) -> Fetched:
-            return self._fetch_manifest(endpoint, reference, what)
+        def ask(endpoint: Endpoint, retries: Retries) -> Fetched:
+            return self._fetch_manifest(endpoint, reference, what, retries)
 
-        return self._first(reference, what, ask)
+        return self._first(reference, reference.digest, ask, self.retries())
 
     def fetch_small(self, reference: Reference, descriptor: Descriptor, *, limit: int) -> bytes:
         """A small blob (a config) as bytes, verified."""
@@ -127,8 +133,7 @@ class Registry:
             raise ImageError(f"`{descriptor.digest}` of `{reference.familiar}` has {descriptor.size} bytes: too many")
         what = f"blob `{descriptor.digest}` of `{reference.familiar}`"
 
-        def ask(endpoint: Endpoint) -> bytes:
-            retries = self.retries()
+        def ask(endpoint: Endpoint, retries: Retries) -> bytes:
             while True:
                 response = self._access.get(endpoint, f"blobs/{descriptor.digest}", what=what, retries=retries)
                 try:
@@ -139,7 +144,7 @@ class Registry:
                     continue
                 return data
 
-        return self._first(reference, what, ask)
+        return self._first(reference, descriptor.digest, ask, self.retries())
 
     def open_blob(self, reference: Reference, descriptor: Descriptor, *, offset: int, retries: Retries) -> Response:
         """A blob's bytes from `offset` on (status 206), or all of them (200) where the server cannot do ranges.
@@ -150,7 +155,7 @@ class Registry:
         headers = {"Range": f"bytes={offset}-"} if offset else {}
         accept = (200, 206, 416) if offset else (200,)
 
-        def ask(endpoint: Endpoint) -> Response:
+        def ask(endpoint: Endpoint, retries: Retries) -> Response:
             return self._access.get(
                 endpoint,
                 f"blobs/{descriptor.digest}",
@@ -160,10 +165,9 @@ class Registry:
                 accept=accept,
             )
 
-        return self._first(reference, what, ask)
+        return self._first(reference, descriptor.digest, ask, retries)
 
-    def _fetch_manifest(self, endpoint: Endpoint, reference: Reference, what: str) -> Fetched:
-        retries = self.retries()
+    def _fetch_manifest(self, endpoint: Endpoint, reference: Reference, what: str, retries: Retries) -> Fetched:
         while True:
             response = self._access.get(
                 endpoint, f"manifests/{reference.wanted}", what=what, headers={"Accept": ACCEPT}, retries=retries
@@ -183,22 +187,28 @@ class Registry:
                 continue
             return Fetched(data=data, media_type=media_type, digest=digest)
 
-    def _first(self, reference: Reference, what: str, ask: Callable[[Endpoint], T]) -> T:
-        """The answer of the first place that has one; the registry's own error when none has."""
-        endpoints = self._conf.endpoints(reference, insecure=self._insecure)
-        for endpoint in endpoints[:-1]:
+    def _first(
+        self,
+        reference: Reference,
+        digest: Digest | None,
+        ask: Callable[[Endpoint, Retries], T],
+        retries: Retries,
+    ) -> T:
+        """The answer of the first place that has one; the registry's own error when none has.
+
+        Mirrors get little patience, and one that does not answer at all is not asked again.
+        """
+        *mirrors, own = self._conf.endpoints(reference, insecure=self._insecure)
+        for mirror in mirrors:
+            if digest in self._distrusted or str(mirror) in self._silent:
+                continue
             try:
-                return ask(endpoint)
+                return ask(mirror, self._access.retries(brief=True))
             except (FetchError, ImageError) as error:
-                self._events(Said(text=f"mirror {endpoint} has no answer: {error.message}", level="debug"))
-        try:
-            return ask(endpoints[-1])
-        except NotFoundError as error:
-            if what.startswith("the manifest") and reference.digest is None:
-                raise NotFoundError(
-                    f"`{reference.familiar}` does not exist in `{endpoints[-1].registry}`", hints=error.hints
-                ) from error
-            raise
+                if isinstance(error, BrokenError):
+                    self._silent.add(str(mirror))
+                self._events(Said(text=f"the mirror {mirror} has no answer: {error.message}", level="debug"))
+        return ask(own, retries)
 
 
 def _parsed(fetched: Fetched, reference: Reference) -> Manifest | Index:

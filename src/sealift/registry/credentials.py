@@ -13,6 +13,7 @@ from typing import Any
 
 from sealift.core.reference import DOCKER_HUB
 from sealift.errors import HostError
+from sealift.system.home import home_folder
 from sealift.system.process import Completed, run
 
 Run = Callable[..., Completed]
@@ -138,7 +139,7 @@ def auth_paths(env: Mapping[str, str]) -> tuple[str, ...]:
     """Where logins may be kept; `$REGISTRY_AUTH_FILE` alone when it is set, as Podman and skopeo have it."""
     if env.get("REGISTRY_AUTH_FILE"):
         return (env["REGISTRY_AUTH_FILE"],)
-    home = env.get("HOME") or os.path.expanduser("~")
+    home = home_folder(env)
     config = env.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
     apptainer = env.get("APPTAINER_CONFIGDIR") or os.path.join(home, ".apptainer")
     paths = [os.path.join(apptainer, "docker-config.json"), os.path.join(home, ".singularity", "docker-config.json")]

@@ -60,6 +60,7 @@ def download_blob(
             _fill(registry, reference, descriptor, sink, retries, advanced, opened, elsewhere)
             sink.finish()
         except MismatchError as error:
+            registry.distrust_mirrors(descriptor.digest)
             advanced(-sink.arrived)
             sink.restart()
             if last:

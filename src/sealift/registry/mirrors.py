@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from sealift.core.reference import DOCKER_HUB, Reference
 from sealift.errors import FetchError, HostError
+from sealift.system.home import home_folder
 
 MirrorUse = Literal["all", "digest-only", "tag-only"]
 
@@ -93,7 +94,7 @@ class RegistriesConf:
 
 def load_registries_conf(env: Mapping[str, str], *, etc: str = "/etc/containers") -> RegistriesConf:
     """Read what this host and user have set; absent files are empty ones. HostError names a file that is wrong."""
-    home = env.get("HOME") or os.path.expanduser("~")
+    home = home_folder(env)
     user = os.path.join(env.get("XDG_CONFIG_HOME") or os.path.join(home, ".config"), "containers")
     mains = (os.path.join(user, "registries.conf"), os.path.join(etc, "registries.conf"))
     main = env.get("CONTAINERS_REGISTRIES_CONF") or next((path for path in mains if os.path.isfile(path)), "")

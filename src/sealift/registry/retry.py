@@ -17,7 +17,7 @@ RETRY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 class Patience:
     """How much trouble one request or download may make: tries without progress, seconds spent waiting in all."""
 
-    tries: int = 6
+    tries: int = 5
     first: float = 0.5
     longest: float = 30.0
     total: float = 300.0
@@ -34,6 +34,8 @@ class Pacing:
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[], float] = random.random
     cancelled: Callable[[], bool] = lambda: False
+    tell: Callable[[str], None] = lambda _text: None
+    """Takes a sentence about each wait."""
 
 
 class Retries:
@@ -71,6 +73,7 @@ class Retries:
                 ) from error
             raise error
         self._waited += delay
+        self._pacing.tell(f"{error.message}; trying again in {_minutes(delay)}")
         self._pacing.sleep(delay)
         self.check()
 
@@ -88,4 +91,4 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    return f"{seconds:.3g} s" if seconds < 120 else f"{seconds / 60:.0f} min"

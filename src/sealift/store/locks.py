@@ -12,7 +12,6 @@ import errno
 import fcntl
 import os
 import secrets
-import socket  # noqa: TID251 -- only for this host's name
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,7 +28,7 @@ POLL = 0.25
 
 def host_name() -> str:
     """This host's name, as part of a file name."""
-    name = socket.gethostname()
+    name = os.uname().nodename
     return "".join(c if c.isalnum() or c == "-" else "-" for c in name)[:60] or "host"
 
 

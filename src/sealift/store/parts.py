@@ -78,13 +78,13 @@ class Parts:
         self._clock = clock
         self._host = host or host_name()
 
-    def new(self, name: str) -> Part:
+    def new(self, name: str, *, buffered: bool = False) -> Part:
         path = self._fresh(name)
         for _ in range(3):
             with contextlib.suppress(FileNotFoundError):
-                return self._open(path, os.O_CREAT | os.O_EXCL)
+                return self._open(path, os.O_CREAT | os.O_EXCL, buffered=buffered)
             os.makedirs(self.folder, mode=0o700, exist_ok=True)
-        return self._open(path, os.O_CREAT | os.O_EXCL)
+        return self._open(path, os.O_CREAT | os.O_EXCL, buffered=buffered)
 
     def resume(self, name: str) -> Part:
         """The longest part of that name whose writer is gone, taken over; else a new one."""
@@ -122,10 +122,11 @@ class Parts:
             if entry.endswith(".part") and (not name or part_name(entry) == name)
         ]
 
-    def _open(self, path: str, flags: int) -> Part:
+    def _open(self, path: str, flags: int, *, buffered: bool = False) -> Part:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o600)
         try_flock(descriptor, flock=self._flock)
-        return Part(path=path, file=os.fdopen(descriptor, "r+b", buffering=0))
+        file = os.fdopen(descriptor, "r+b", buffering=-1 if buffered else 0)
+        return Part(path=path, file=file)
 
     def _is_dead(self, path: str) -> bool:
         try:

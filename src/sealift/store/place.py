@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from sealift.core.event import Events, Said, ignore
 from sealift.errors import HostError, UsageError
 from sealift.store.store import CACHEDIR_TAG, Store
 from sealift.system.files import explain_oserror
+from sealift.system.home import home_folder
 
 SHARE = 5
 """The store takes at most one part in this many of what the user may use."""
@@ -39,8 +39,7 @@ def choose_place(env: Mapping[str, str]) -> Place:
     # XDG base directory specification: a relative path is to be ignored.
     if os.path.isabs(env.get("XDG_CACHE_HOME", "")):
         return Place(root=os.path.join(env["XDG_CACHE_HOME"], "sealift"), variable="XDG_CACHE_HOME")
-    home = env.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir
-    return Place(root=os.path.join(home, ".cache", "sealift"))
+    return Place(root=os.path.join(home_folder(env), ".cache", "sealift"))
 
 
 def open_store(env: Mapping[str, str], *, events: Events = ignore) -> Store:
@@ -69,7 +68,9 @@ def open_store(env: Mapping[str, str], *, events: Events = ignore) -> Store:
                 hint="to put it elsewhere: export SEALIFT_CACHE_DIR=/path/with/space",
             )
         )
-    return Store(place.root, events=events, cap=choose_cap(env, place.root))
+    if env.get("SEALIFT_CACHE_SIZE"):
+        parse_size(env["SEALIFT_CACHE_SIZE"])  # a wrong one is told now, not after the build
+    return Store(place.root, events=events, cap=lambda: choose_cap(env, place.root))
 
 
 def choose_cap(env: Mapping[str, str], root: str) -> int:

@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, Self
 
@@ -26,6 +27,7 @@ from sealift.system.files import atomic_file, explain_oserror
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+=-]{0,159}")
 _RESERVED = frozenset({"blobs", "records", "digests", "parts", "leases", "locks"})
 _REHASH = 1 << 20
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 CACHEDIR_TAG = (
     b"Signature: 8a477f597d28d172789f06886806bc55\n# This folder is a cache of Sealift (bford.info/cachedir).\n"
@@ -46,7 +48,6 @@ class Blob:
         self._part = part
         self._target = target
         self._digester = Digester(self.digest.partition(":")[0])
-        self._take_over()
 
     @property
     def arrived(self) -> int:
@@ -94,8 +95,8 @@ class Blob:
         else:
             self._part.discard()
 
-    def _take_over(self) -> None:
-        """Hash what an earlier attempt left."""
+    def take_over(self) -> None:
+        """Hash what an earlier attempt left, and let readers have it."""
         file = self._part.file
         there = os.fstat(file.fileno()).st_size
         if there > self.size:
@@ -115,14 +116,16 @@ class Store:
     """
 
     def __init__(
-        self, root: str, *, events: Events = ignore, cap: int | None = None, flock: Flock = fcntl.flock
+        self, root: str, *, events: Events = ignore, cap: Callable[[], int] | None = None, flock: Flock = fcntl.flock
     ) -> None:
         self.root = os.path.abspath(root)
-        self.cap = cap
+        self._cap = cap
         self._events = events
         self._flock = flock
         self._parts = Parts(os.path.join(self.root, "parts"), flock=flock)
         self._leases = Leases(os.path.join(self.root, "leases"), flock=flock)
+        # Where flock is made of POSIX locks (NFS), it does not keep threads of one process apart.
+        self._threads: dict[str, threading.Lock] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -254,9 +257,14 @@ class Store:
             self._leases.add(name)
             blob = Blob(arrival, self._parts.resume(key), self._path(name))
             try:
+                blob.take_over()
                 yield blob
                 if not blob.finished:
                     raise FetchError(f"the download of `{arrival.digest}` was not finished")
+            except OSError as error:
+                if error.errno in _FULL:
+                    blob.restart()  # what others need more than we a later start
+                raise
             finally:
                 if not blob.finished:
                     blob.suspend()
@@ -313,7 +321,7 @@ class Store:
 
         Keeps what running processes use, and sweeps what dead ones left.
         """
-        limit = self.cap if max_size is None else max_size
+        limit = self._cap() if max_size is None and self._cap is not None else max_size
         with self._lock("prune", ""):
             return accounts.prune(
                 self.root, limit, parts=self._parts, leases=self._leases, alone=lambda: self._moment(shared=False)
@@ -355,7 +363,7 @@ class Store:
     def _write(self, name: str, make: Callable[[BinaryIO], Digest | None]) -> None:
         with self._writing():
             self._leases.add(name)
-            part = self._parts.new(name.replace("/", "-"))
+            part = self._parts.new(name.replace("/", "-"), buffered=True)
         try:
             digest = make(part.file)
             with self._writing():
@@ -364,7 +372,7 @@ class Store:
                 part.finish(self._path(name))
         except OSError as error:
             part.discard()
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno in _FULL:
                 raise explain_oserror(error, f"writing the cache in {self.root}") from error
             raise
         except BaseException:
@@ -390,6 +398,7 @@ class Store:
 
         path = os.path.join(self.root, "locks", key)
         with contextlib.ExitStack() as stack:
+            stack.enter_context(self._threads.setdefault(key, threading.Lock()))
             with self._writing():
                 stack.enter_context(hold(path, waiting=waiting, flock=self._flock))
             yield

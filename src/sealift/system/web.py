@@ -52,10 +52,13 @@ class Response(Protocol):
     url: str
 
     def read(self, amount: int) -> bytes:
-        """Up to `amount` bytes, b"" at the end. Raises BrokenError."""
+        """What is there, up to `amount` bytes; b"" at the end. Raises BrokenError, also for an end too early."""
 
     def close(self) -> None:
-        """Give the connection back, or end it when the body was not read; may be called from another thread."""
+        """Give the connection back, or end it when the body was not read."""
+
+    def abort(self) -> None:
+        """Make a `read` that waits in another thread end."""
 
 
 class Web(Protocol):
@@ -86,7 +89,9 @@ class HttpWeb:
             location = raw.headers.get("location", "")
             if raw.status not in (301, 302, 303, 307, 308) or not location:
                 return _Answer(raw, url)
-            raw.drain_conn() if _is_short(raw) else raw.close()
+            if _is_short(raw):
+                raw.drain_conn()
+            raw.close()
             target = urljoin(url, location)
             _check_redirect(url, target)
             if _origin(target) != _origin(url):
@@ -155,14 +160,15 @@ class _Answer:
 
     def read(self, amount: int) -> bytes:
         with _translated(self.url):
-            return self._raw.read(amount, decode_content=False)
+            # What one receive brings: a slow line shows progress, and a break loses nothing.
+            return self._raw.read1(amount, decode_content=False)
+
+    def abort(self) -> None:
+        # Closing from another thread would wait for the reader, which waits for the network.
+        with contextlib.suppress(OSError, ValueError, RuntimeError, AttributeError):
+            self._raw.shutdown()
 
     def close(self) -> None:
-        connection = getattr(self._raw, "connection", None)
-        if connection is not None and connection.sock is not None:
-            # Wakes a thread that waits in `read`: closing the descriptor alone would not.
-            with contextlib.suppress(OSError):
-                connection.sock.shutdown(2)
         self._raw.close()
 
 
