@@ -16,9 +16,12 @@ help:
 setup:
 	@tools/setup.sh
 
+# The release of the machine itself, for that is what its mirror has; elsewhere the recipe's own default.
+RELEASE := $(shell . /etc/os-release 2>/dev/null && [ -n "$$VERSION_CODENAME" ] && echo "--build-arg release=$$VERSION_CODENAME")
+
 # The recipe's `%files` are relative to where one builds, as in Apptainer.
 demo: setup
-	cd examples/hello && ../../$(BIN)/sealift build -F hello.sif hello.def
+	cd examples/hello && ../../$(BIN)/sealift build -F $(RELEASE) hello.sif hello.def
 	cd examples/hello && ../../$(BIN)/sealift run --engine embedded hello.sif from the demo
 
 test: lint
