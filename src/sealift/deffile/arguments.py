@@ -2,9 +2,9 @@
 
     placeholder = "{{" blanks name blanks "}}"      name of ASCII letters, digits and `_`; blanks may be newlines
 
-A placeholder is filled anywhere in a stage's raw text: header, arguments of sections, bodies, `%arguments` itself. It is
-left alone where the text before it on its line (or since the last placeholder that was filled) has a `#` followed by a
-character that is not `!`. What fills it may hold placeholders itself, and these are filled once, from the same tables.
+A placeholder is filled anywhere in a stage's raw text: header, arguments of sections, bodies, `%arguments` itself.
+It is left alone where the text before it on its line (or since the last placeholder that was filled) has a `#` followed
+by a character that is not `!`. What fills it may hold placeholders too; these are filled once, from the same tables.
 """
 
 from __future__ import annotations
@@ -175,7 +175,8 @@ def argument_cautions(stage: Stage, source: Source) -> list[Caution]:
     """Lines of `%arguments` that are skipped, and placeholders that a `#` before them keeps from being filled."""
     found = []
     for token in split_tokens(source.text):
-        if not source.text[token.start : token.body].lstrip("%").lower().split(" ")[0].strip() == "arguments":
+        heading = source.text[token.start : token.body].lstrip("%").lower()
+        if not token.is_section or heading.split(" ")[0].strip() != "arguments":
             continue
         for at, line in lines_of(source.text, token.body, token.end):
             if line and not line.startswith("#") and argument_pair(line) is None:

@@ -1,8 +1,8 @@
 """What Apptainer's own parser and templating make of a text, in the JSON form of its test data.
 
 Fields: `allOK`/`allError` and `stages`: the file read stage by stage. `singleOK`/`singleError`: the whole text read as
-one stage. `templateOK`/`templateError`, `defaultArgs` (a table a stage), `consumedArgs`, `templatedStages`: placeholders
-filled from `%arguments` alone. `warnings`: lines of `%arguments` that are skipped. `crash` alone: the parser dies.
+one stage. `templateOK`/`templateError`, `defaultArgs` (a table a stage), `consumedArgs`, `templatedStages`: with the
+placeholders filled from `%arguments` alone. `warnings`: skipped lines of `%arguments`. `crash` alone: the parser dies.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ def _words(faults: tuple[Fault, ...]) -> str:
     start, separator, _ = first.partition("specified: ")
     if start != "invalid section(s) ":
         return show(first)
-    names = [fault.apptainer[len(start + separator) :] for fault in faults if fault.apptainer.startswith(start)]
+    names = dict.fromkeys(
+        fault.apptainer[len(start + separator) :] for fault in faults if fault.apptainer.startswith(start)
+    )
     return show(start + separator + ", ".join(names))
 
 

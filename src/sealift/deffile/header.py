@@ -16,7 +16,7 @@ from sealift.deffile.findings import Caution, Fault
 from sealift.deffile.source import Source
 from sealift.deffile.tokens import lines_of
 from sealift.deffile.values import Field
-from sealift.deffile.vocabulary import HEADER_KEYWORDS, is_header_keyword, nearest, nearest_section, show_keyword
+from sealift.deffile.vocabulary import HEADER_KEYWORDS, is_header_keyword, named_section, nearest, show_keyword
 from sealift.errors import Span
 
 _BOM = "\ufeff"
@@ -99,7 +99,7 @@ def _no_value(source: Source, at: int, written: str) -> Fault:
             hints=(f"write: {show_keyword(bare)}: {trim(value).strip(chr(34))}",),
         )
     first = (*words(written), "")[0]
-    section = nearest_section(lower(first)) if "." not in first else None
+    section = named_section(lower(first))
     if is_header_keyword(lower(first)):
         rest = trim(trim(written)[len(first) :])
         hint = f"write: {show_keyword(lower(first))}: {rest}"
@@ -121,12 +121,12 @@ def _unknown(source: Source, at: int, key: str) -> Fault:
     if key.startswith(_BOM):
         return Fault(message="the file begins with a byte order mark", apptainer=apptainer, where=where, hints=_NO_BOM)
     meant = nearest(key, HEADER_KEYWORDS)
-    section = nearest_section(key)
+    section = named_section(key)
     if key == "otherurl":
         hints: tuple[str, ...] = ("number it: OtherURL1: …",)
     elif meant:
         hints = (f"did you mean `{show_keyword(meant)}`?",)
-    elif section and key.replace(" ", ""):
+    elif section:
         hints = (f"a section begins with a percent sign: `%{section}`",)
     else:
         hints = (

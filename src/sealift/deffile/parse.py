@@ -99,7 +99,7 @@ class _Collected:
         self.scripts: dict[str, Script] = {}
         self.files: dict[str, FileGroup] = {}
         self.apps: dict[str, App] = {}
-        self.unknown: dict[str, Section] = {}
+        self.unknown: list[tuple[str, Section]] = []
         self.faults: list[Fault] = []
         self.cautions: list[Caution] = []
 
@@ -134,12 +134,12 @@ class _Collected:
         elif kind in SECTIONS:
             self._take_script(token, section, body)
         else:
-            self.unknown.setdefault(kind, section)
+            self.unknown.append((kind, section))
 
     def finish(self, tokens: tuple[Token, ...]) -> StageReading:
         source = self.source
         head = source.text[: tokens[0].end] if tokens and not tokens[0].is_section else ""
-        for key, section in self.unknown.items():
+        for key, section in self.unknown:
             self.faults.append(unknown_section(key, section, self.sections))
         labels = self.scripts.get("labels")
         first = source.text.find("\n", len(head) - len(head.lstrip(BLANKS)))
@@ -180,7 +180,7 @@ class _Collected:
         app = self.apps.get(section.app) or App(name=section.app, sections={}, spans={})
         if written != section.name:
             # Apptainer files it under the name as written, and then does not know it.
-            self.unknown.setdefault(f"{written} {section.app}", section)
+            self.unknown.append((f"{written} {section.app}", section))
         sections = {**app.sections, section.name: app.body(section.name) + body}
         spans = {section.name: section.span, **app.spans}
         self.apps[section.app] = replace(app, sections=sections, spans=spans)

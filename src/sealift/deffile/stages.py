@@ -120,7 +120,7 @@ def _missing_keys(stage: Stage) -> Iterator[Fault]:
     if agent == "zypper" and not stage.key("product"):
         needed.append("mirrorurl")
     urls = stage.key("mirrorurl") + stage.key("updateurl")
-    if agent in ("yum", "dnf", "zypper") and "%{OSVERSION}" in urls.upper().replace("%{OSVERSION}", "%{OSVERSION}"):
+    if agent in ("yum", "dnf", "zypper") and "%{OSVERSION}" in urls.upper():
         needed.append("osversion")
     for key in needed:
         if not stage.key(key):

@@ -143,9 +143,11 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     return close[0] if close else None
 
 
-def nearest_section(name: str) -> str | None:
+def named_section(name: str) -> str | None:
+    """The section that `name` is, with marks around it or under another tool's word for it; None when it is none."""
     bare = name.strip(" \t:;,.{}")
-    for known in (*SECTIONS, *APP_SECTIONS):
-        if bare == known:
-            return known
-    return _SAID_OTHERWISE.get(bare) or nearest(bare, (*SECTIONS, *APP_SECTIONS))
+    return bare if bare in (*SECTIONS, *APP_SECTIONS) else _SAID_OTHERWISE.get(bare)
+
+
+def nearest_section(name: str) -> str | None:
+    return named_section(name) or nearest(name.strip(" \t:;,.{}"), (*SECTIONS, *APP_SECTIONS))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from sealift.deffile.characters import decode, show
+from sealift.deffile.characters import show
 from sealift.errors import ImageError
 from sealift.sections.base_environment import HOME
 from sealift.sections.draft import Draft
@@ -77,10 +77,6 @@ def build_date(epoch: int) -> str:
     time = datetime.fromtimestamp(epoch, UTC)
     date = f"{time.day}_{_MONTHS[time.month - 1]}_{time.year}"
     return f"{_DAYS[time.weekday()]}_{date}_{time.hour}:{time.minute}:{time.second}_UTC"
-
-
-def text_of(content: bytes) -> str:
-    return decode(content)
 
 
 def _escaped(text: str) -> str:

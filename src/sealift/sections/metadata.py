@@ -60,8 +60,8 @@ def finish(
     """What is added after `%post`. `root` is what `begin` and the sections left.
 
     `definition_text` is the whole file with its placeholders filled. `architecture` is OCI's name. `added_labels` is
-    what the sections wrote to `$APPTAINER_LABELS`. `force` lets help and labels overwrite those of the base. `sections` are
-    those that `--section` chose; None is all.
+    what the sections wrote to `$APPTAINER_LABELS`. `force` lets help and labels overwrite those of the base. `sections`
+    are those that `--section` chose; None is all.
     """
     draft = Draft(root=root)
     notices = finish_in(
@@ -151,8 +151,8 @@ def finish_in(
 def executable(script: Script) -> str:
     """A `%runscript`, `%startscript` or `%test` as a file.
 
-    A body that begins with `#!`, blanks before it aside, gives its first line as the interpreter line: when that line is
-    blank, because the `#!` stands further down, the file begins with a blank line. The section's arguments are appended to it.
+    A body that begins with `#!`, blanks before it aside, gives its first line as the interpreter line: when that line
+    is blank, because the `#!` stands further down, so is the first line of the file. The section's arguments follow it.
     """
     first, rest = "#!/bin/sh", script.text
     if trim(script.text).startswith("#!"):

@@ -7,13 +7,14 @@ labels.json                     the config's labels
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 
 from sealift.oci.config import ImageConfig
 from sealift.sections.base_environment import HOME, read_script
 from sealift.sections.draft import Draft
-from sealift.sections.labels import write_labels
+from sealift.sections.labels import to_compact_json, write_labels
 
 ENVIRONMENT_FILE = f"{HOME}/env/10-docker2singularity.sh"
 
@@ -25,6 +26,12 @@ def add_oci_config(draft: Draft, config: ImageConfig) -> None:
     draft.write(f"{HOME}/runscript", runscript(config.entrypoint, config.cmd), 0o755)
     draft.write(ENVIRONMENT_FILE, environment_script(config.env), 0o755)
     write_labels(draft, config.labels)
+
+
+def oci_config_json(config: ImageConfig) -> bytes:
+    """The bytes of the SIF's `oci-config.json`: the config's own `config` object."""
+    value = json.loads(config.raw or b"{}").get("config") or {}
+    return to_compact_json({key: value[key] for key in sorted(value) if value[key] not in (None, "", [], {}, False)})
 
 
 def environment_script(env: Iterable[str]) -> bytes:
@@ -50,7 +57,7 @@ def environment_script(env: Iterable[str]) -> bytes:
 
 
 def runscript(entrypoint: tuple[str, ...], cmd: tuple[str, ...]) -> bytes:
-    """The script that starts the image's program as Apptainer does: words are evaluated once more, unless told not to."""
+    """The script that starts the image's program. As in Apptainer words are evaluated once more, unless told not to."""
     head = f"#!/bin/sh\nOCI_ENTRYPOINT={quoted(_evaluated(entrypoint))}\nOCI_CMD={quoted(_evaluated(cmd))}\n"
     body = read_script("oci-runscript").decode()
     body = body.replace("@CMD@", " ".join(map(quoted, cmd))).replace(

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from sealift.deffile.bodies import read_app_files
 from sealift.deffile.characters import words
 from sealift.deffile.values import Definition, FileCopy, Script, Stage
 from sealift.errors import DefinitionError, Span
@@ -61,14 +62,21 @@ class BeginMetadata:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyFromHost:
-    """Copy by `copying.copy_from_host`; relative sources count from where the build was started."""
+    """`%files`: `expansion.expand_host_copies`, then `inner.copy_from_host`. Sources count from where the build began."""
+
+    copies: tuple[FileCopy, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyAppFiles:
+    """`%appfiles`: `expansion.plain_copies`, then `inner.copy_from_host`."""
 
     copies: tuple[FileCopy, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyFromStage:
-    """Copy by `copying.copy_from_stage` from the root of an earlier stage, by its number."""
+    """`%files from`: `inner.copy_from_stage` with the root of an earlier stage, by its number."""
 
     stage: int
     copies: tuple[FileCopy, ...]
@@ -79,7 +87,7 @@ class FinishMetadata:
     """Add what `metadata.finish` gives."""
 
 
-Step = RunScript | Bootstrap | BeginMetadata | CopyFromHost | CopyFromStage | FinishMetadata
+Step = RunScript | Bootstrap | BeginMetadata | CopyAppFiles | CopyFromHost | CopyFromStage | FinishMetadata
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +113,7 @@ def plan_stage(
     steps: list[Step] = []
     if "pre" in sections:
         steps += _host_script(stage.script("pre"), "pre", places.pre_script, places)
-    steps += [Bootstrap(agent=stage.bootstrap, header=dict(stage.header or {})), BeginMetadata()]
+    steps += [Bootstrap(agent=stage.bootstrap, header=dict(stage.header or {})), BeginMetadata(), *_app_files(stage)]
     if "files" in sections:
         steps += _from_stages(definition, stage)
     if "setup" in sections:
@@ -222,17 +230,14 @@ def _from_stages(definition: Definition, stage: Stage) -> list[Step]:
 
 
 def _from_host(stage: Stage) -> list[Step]:
-    """Lines of `%files`, and of the apps' `%appfiles`, which Apptainer copies when it makes the apps' folders."""
     copies = tuple(one for group in stage.files if group.from_host for one in group.copies if one.source)
     return [CopyFromHost(copies=copies)] if copies else []
 
 
-def app_copies(stage: Stage) -> tuple[tuple[str, str, Span], ...]:
-    """(source on the host, destination in the image, place) of each line of `%appfiles`; no pattern is expanded."""
-    from sealift.deffile.bodies import read_app_files
-
-    return tuple(
-        (source, f"{app_root(app)}/{destination}", app.spans["appfiles"])
+def _app_files(stage: Stage) -> list[Step]:
+    copies = tuple(
+        FileCopy(source=source, destination=f"{app_root(app)}/{destination}", span=app.spans["appfiles"])
         for app in stage.apps
         for source, destination in read_app_files(app.body("appfiles"))
     )
+    return [CopyAppFiles(copies=copies)] if copies else []
