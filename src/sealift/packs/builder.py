@@ -114,6 +114,4 @@ class PackBuilder:
             flags=flags,
             lower_links=self.layer.lower_links(),
         )
-        write_pack_end(
-            self._target, index, options=self._options, data_end=writer.position, data_crc=writer.crc
-        )
+        write_pack_end(self._target, index, options=self._options, data_end=writer.position, data_crc=writer.crc)

@@ -378,9 +378,7 @@ def _above_files(merged: Merged) -> list[tuple[int, int]]:
     ]
 
 
-def _fragment_use(
-    pack: Pack, live: list[int], block_size: int
-) -> tuple[dict[int, list[tuple[int, int]]], list[int]]:
+def _fragment_use(pack: Pack, live: list[int], block_size: int) -> tuple[dict[int, list[tuple[int, int]]], list[int]]:
     """The fragments that hold dead bytes, each with its live members (offset, size); and all that hold live ones."""
     placement, sizes, plain = pack.placement, pack.tree.sizes, pack.fragment_plain
     members: dict[int, dict[int, int]] = {}
@@ -389,8 +387,6 @@ def _fragment_use(
         if fragment != NO_FRAGMENT:
             members.setdefault(fragment, {})[placement.offsets[row]] = tail_size(sizes[row], block_size)
     dirty = {
-        fragment: sorted(slots.items())
-        for fragment, slots in members.items()
-        if sum(slots.values()) != plain[fragment]
+        fragment: sorted(slots.items()) for fragment, slots in members.items() if sum(slots.values()) != plain[fragment]
     }
     return dirty, sorted(members)

@@ -154,5 +154,3 @@ def take_rows(tree: Tree, rows: Sequence[int]) -> Tree:
         links={number: tree.links[row] for row, number in place.items()},
         digests=b"".join([tree.digest(row) for row in rows]),
     )
-
-

@@ -51,9 +51,7 @@ def lay_over(packs: Sequence[Pack]) -> Rows:
         )
         if links:
             moved = [
-                path
-                for path, flag in zip(layer.paths, layer.flags, strict=True)
-                if flag & IMPLIED and path in links
+                path for path, flag in zip(layer.paths, layer.flags, strict=True) if flag & IMPLIED and path in links
             ]
             if moved:
                 layer = _follow_links(_Below(packs, layers), layer, number)
@@ -70,9 +68,7 @@ def _scan(packs: Sequence[Pack], layers: list[_Layer]) -> Rows:
         only = layers[0]
         if not only.origins:
             count = len(only.keys)
-            return Rows(
-                paths=list(only.paths), packs=array("I", bytes(4 * count)), rows=array("I", range(count))
-            )
+            return Rows(paths=list(only.paths), packs=array("I", bytes(4 * count)), rows=array("I", range(count)))
     keys: list[bytes] = []
     pack_of = array("I")
     row_of = array("I")
@@ -249,7 +245,9 @@ def _add_lower_links(below: _Below, layer: _Layer, pack: Pack, number: int) -> _
         target = _join(below.real(parent_of(link.target), set()), link.target)
         origin = below.origin(target)
         if origin is None or stat.S_ISDIR(below.mode(origin)):
-            raise ImageError(f"the hard link `{show_path(link.path)}` points to `{show_path(target)}`, which is no file")
+            raise ImageError(
+                f"the hard link `{show_path(link.path)}` points to `{show_path(target)}`, which is no file"
+            )
         path = _join(below.real(parent_of(link.path), directories), link.path)
         rows[path] = (LINK, origin)
     return _layer_of(rows)

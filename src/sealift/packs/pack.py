@@ -160,9 +160,7 @@ def open_pack(path: str | os.PathLike[str]) -> Pack:
     )
 
 
-def write_pack_end(
-    target: BinaryIO, index: Index, *, options: PackOptions, data_end: int, data_crc: int
-) -> None:
+def write_pack_end(target: BinaryIO, index: Index, *, options: PackOptions, data_end: int, data_crc: int) -> None:
     """Append the squashfs's tables, the index and the footer behind the data area in `target`."""
     import zstandard
 
