@@ -32,8 +32,8 @@ BaseOwner = Callable[[bytes], "tuple[int, int, int] | None"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One line. `uid` and `gid` are None where nobody asked for one; `kind` is a device's type, else 0; `at` is when,
-    in nanoseconds. `soft` marks an owner that a program may only have repeated from what it saw, and `beside` are the
-    other files that it had open then: see `read_owners`.
+    in nanoseconds. `soft` marks root's ids that a program may only have repeated from what it saw, and `like` is the
+    file on which it may have seen them: see `read_owners`.
     """
 
     inode: int
@@ -44,20 +44,12 @@ class Record:
     rdev: int = 0
     at: int = 0
     soft: bool = False
-    beside: tuple[str, ...] = ()
+    like: str = ""
 
     def line(self) -> bytes:
-        values = [
-            self.inode,
-            self.birth,
-            self.uid,
-            self.gid,
-            self.kind,
-            self.rdev,
-            self.at,
-            int(self.soft),
-            self.beside,
-        ]
+        values = (
+            self.inode, self.birth, self.uid, self.gid, self.kind, self.rdev, self.at, int(self.soft), self.like,
+        )  # fmt: skip
         return json.dumps(values, separators=(",", ":")).encode() + b"\n"
 
 
@@ -72,7 +64,7 @@ def read_records(path: str) -> dict[tuple[int, int], Record]:
     for line in lines:
         if not line.endswith(b"\n"):
             break
-        inode, birth, uid, gid, kind, rdev, at, soft, beside = json.loads(line)
+        inode, birth, uid, gid, kind, rdev, at, soft, like = json.loads(line)
         old = found.get((inode, birth), Record(inode=inode, birth=birth))
         found[inode, birth] = Record(
             inode=inode,
@@ -83,7 +75,7 @@ def read_records(path: str) -> dict[tuple[int, int], Record]:
             rdev=rdev or old.rdev,
             at=at,
             soft=bool(soft),
-            beside=tuple(beside),
+            like=like,
         )
     return found
 
@@ -95,25 +87,19 @@ _NO_RECORD = Record(inode=0, birth=0)
 def read_owners(journal: str, upper: str, base: BaseOwner | None = None) -> Mapping[int, Owner]:
     """The true owners of the entries of `upper` whose own say something else, by inode number.
 
-    `base` is given where one id owns everything (mode `single`), and then three more things are mended:
-    a file that was copied up and whose owner nobody changed is its base entry's owner's; a new entry in a directory
-    with the setgid bit has the directory's group; and a program that rewrites or copies a file (`useradd`, `sed -i`,
-    `cp -p`) gives the new one the owner that it saw on the old one, which here was root whoever it really was. So a
-    change to root by descriptor, not by path, gives the file the owner of the base's entry at that path, or of the one
-    other file not of root that the program had open.
+    `base` is given where one id owns everything (mode `single`), and then three more things are mended: a file that
+    was copied up and whose owner nobody changed is its base entry's owner's; a new entry in a directory with the setgid
+    bit has the directory's group; and a program that rewrites or copies a file (`useradd`, `sed -i`) gives the new one
+    the owner that it saw on the old one, which here was root whoever it really was. So a change to root by descriptor,
+    not by path, gives the file the owner that the base has at that path, or had at the path it was copied from.
     """
     records = read_records(journal)
     if not records and base is None:
         return {}
     numbers = {inode for inode, _ in records}
     owners: dict[int, Owner] = {}
+    groups: dict[bytes, tuple[int, int]] = {}  # of directories with the setgid bit: which, and since when
     top = os.fsencode(upper)
-    truly: dict[bytes, tuple[int, int]] = {}
-    unsure: list[tuple[int, bytes, Record]] = []
-    groups: dict[bytes, tuple[int, int]] = {}
-    """Directories with the setgid bit and a group other than root: the group, and since when."""
-
-    look = base or (lambda _path: None)
 
     def judge(path: bytes, parent: bytes) -> None:
         found = os.lstat(path)
@@ -121,23 +107,18 @@ def read_owners(journal: str, upper: str, base: BaseOwner | None = None) -> Mapp
         uid = found.st_uid if record.uid is None else record.uid
         gid = found.st_gid if record.gid is None else record.gid
         if base is not None:
+            copied = _is_copied_up(path)
             below = base(path[len(top) + 1 :])
-            if below is not None and stat.S_IFMT(below[0]) == stat.S_IFMT(found.st_mode) and not record.kind:
-                copied = _is_copied_up(path)
-                if (copied and record.uid is None) or (record.soft and record.uid == 0):
-                    uid = below[1]
-                if (copied and record.gid is None) or (record.soft and record.gid == 0):
-                    gid = below[2]
-                new = not copied
-            else:
-                new = True
-            if new and record.gid is None and parent in groups:
+            if below is not None and stat.S_IFMT(below[0]) != stat.S_IFMT(found.st_mode):
+                below = None
+            if record.soft and record.like and below is None:
+                below = base(os.fsencode(record.like))
+            if below is not None:
+                uid = below[1] if (copied and record.uid is None) or (record.soft and record.uid == 0) else uid
+                gid = below[2] if (copied and record.gid is None) or (record.soft and record.gid == 0) else gid
+            if not copied and record.gid is None and parent in groups:
                 group, since = groups[parent]
                 gid = group if kernel.birth(path)[1] >= since else gid
-            if record.soft and record.beside and uid == gid == 0:
-                unsure.append((found.st_ino, path, record))
-            if uid or gid:
-                truly[path] = (uid, gid)
             if stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISGID and gid != 0:
                 groups[path] = (gid, record.at if record.gid is not None else 0)
         true = Owner(
@@ -153,15 +134,6 @@ def read_owners(journal: str, upper: str, base: BaseOwner | None = None) -> Mapp
     for folder, folders, files in os.walk(top):
         for name in (*folders, *files):
             judge(os.path.join(folder, name), folder)
-    for inode, path, record in unsure:
-        seen = {
-            truly.get(os.path.join(top, os.fsencode(each)), below[1:] if (below := look(os.fsencode(each))) else (0, 0))
-            for each in record.beside
-        } - {(0, 0)}
-        if len(seen) == 1:
-            uid, gid = seen.pop()
-            mode = os.lstat(path).st_mode
-            owners[inode] = Owner(uid=uid, gid=gid, mode=mode)
     return owners
 
 

@@ -19,11 +19,12 @@ import stat
 import struct
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 from sealift.errors import HostError
 from sealift.sandbox import syscalls
 from sealift.sandbox.assemble import Assembly
-from sealift.sandbox.owners import Record
+from sealift.sandbox.owners import Record, read_records
 from sealift.sandbox.spec import Footing
 from sealift.system import kernel
 
@@ -43,6 +44,7 @@ class Supervision:
         self._root = "" if inside else made.root
         self._upper = os.open(made.upper if not made.copied else made.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._proc = os.open(made.proc or "/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._records = read_records(os.path.join(made.work, "owners"))
         self._journal = os.open(
             os.path.join(made.work, "owners"), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
         )
@@ -163,7 +165,8 @@ class Supervision:
             if uid is not None or gid is not None:
                 # Root's ids given by descriptor may be no wish, but what the program saw on the file that it copies.
                 soft = not text and not uid and not gid
-                self._record(target, uid=uid, gid=gid, soft=soft, beside=self._open_files(pid) if soft else ())
+                like = self._source_of(pid, target) if soft else ""
+                self._record(target, Record(inode=0, birth=0, uid=uid, gid=gid, soft=soft, like=like))
         finally:
             os.close(target)
 
@@ -227,15 +230,19 @@ class Supervision:
             target = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
             try:
                 os.chmod(f"self/fd/{target}", stat.S_IMODE(mode) & ~umask, dir_fd=self._proc)
-                self._record(target, kind=stat.S_IFMT(mode & 0xFFFF), device=device & 0xFFFFFFFF)
+                kind = stat.S_IFMT(mode & 0xFFFF)
+                self._record(target, Record(inode=0, birth=0, kind=kind, rdev=device & 0xFFFFFFFF))
             finally:
                 os.close(target)
         finally:
             os.close(parent)
 
-    def _open_files(self, pid: int) -> tuple[str, ...]:
-        """The regular files of the sandbox's root that a process has open, relative to the root."""
-        found: list[str] = []
+    def _source_of(self, pid: int, target: int) -> str:
+        """The file that a process seems to copy to `target`: the one other regular file of the sandbox's root that it
+        has open; of several, the one whose name `target`'s begins with (`/etc/shadow` for `/etc/shadow-`).
+        """
+        own = os.readlink(f"self/fd/{target}", dir_fd=self._proc)
+        found: set[str] = set()
         with contextlib.suppress(OSError):
             folder = os.open(f"{pid}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._proc)
             try:
@@ -246,35 +253,33 @@ class Supervision:
                 with contextlib.suppress(OSError):
                     link = f"{pid}/fd/{name}"
                     path = os.readlink(link, dir_fd=self._proc)
-                    if not path.startswith(self._root + "/") or path.startswith(self._foreign):
-                        continue
-                    if stat.S_ISREG(os.stat(link, dir_fd=self._proc).st_mode):
-                        found.append(path[len(self._root) + 1 :])
-        return tuple(found)
+                    if path != own and self._is_ours(path) and stat.S_ISREG(os.stat(link, dir_fd=self._proc).st_mode):
+                        found.add(path)
+        if len(found) > 1:
+            found = {path for path in found if own.startswith(path)}
+        return found.pop()[len(self._root) + 1 :] if len(found) == 1 else ""
 
-    def _record(
-        self,
-        target: int,
-        *,
-        uid: int | None = None,
-        gid: int | None = None,
-        kind: int = 0,
-        device: int = 0,
-        soft: bool = False,
-        beside: tuple[str, ...] = (),
-    ) -> None:
+    def _is_ours(self, path: str) -> bool:
+        return path.startswith(self._root + "/") and not path.startswith(self._foreign)
+
+    def _record(self, target: int, wish: Record) -> None:
+        """Write down `wish` for the file that `target` names, if it is one of the upper layer."""
         path = os.readlink(f"self/fd/{target}", dir_fd=self._proc)
-        if not path.startswith(self._root + "/") or path.startswith(self._foreign):
+        if not self._is_ours(path):
             return
         try:
             inode, birth = kernel.birth(path[len(self._root) + 1 :] or ".", self._upper)
         except FileNotFoundError:
             return  # deleted meanwhile, or on a file system that the command mounted
+        if wish.like:
+            with contextlib.suppress(OSError):
+                known = self._records.get(kernel.birth(wish.like, self._upper))
+                if known is not None and not known.soft:
+                    wish = replace(wish, uid=known.uid, gid=known.gid, soft=False)
         # The clock that the kernel takes times of birth from, for the two are compared.
         now = time.clock_gettime_ns(kernel.CLOCK_REALTIME_COARSE)
-        record = Record(
-            inode=inode, birth=birth, uid=uid, gid=gid, kind=kind, rdev=device, at=now, soft=soft, beside=beside
-        )
+        record = replace(wish, inode=inode, birth=birth, at=now)
+        self._records[inode, birth] = record
         os.write(self._journal, record.line())
 
 
