@@ -84,6 +84,8 @@ def _flocked(path: str, waiting: Callable[[], None], *, shared: bool, flock: Flo
             got = try_flock(descriptor, shared=shared, flock=flock)
             if got is None:
                 os.close(descriptor)
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
                 return None
             if not got:
                 if not told:

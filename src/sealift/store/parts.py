@@ -51,6 +51,10 @@ class Part:
         self.close()
 
     def close(self) -> None:
+        if not self.file.closed:
+            # Readers hold duplicates of the descriptor, which would keep the lock.
+            with contextlib.suppress(OSError):
+                fcntl.flock(self.file.fileno(), fcntl.LOCK_UN)
         self.file.close()
 
     def _restore(self, target: str) -> None:
