@@ -91,15 +91,15 @@ def everything() -> Sample:
 
 
 def large_directories() -> Sample:
-    """One with 30,000 names, one with the longest names, one in which inode numbers jump, one of many directories."""
+    """One with 12,000 names, one with the longest names, one in which inode numbers jump, one of many directories."""
     entries = [folder(b""), folder(b"many"), folder(b"long"), folder(b"jumps"), folder(b"nested")]
-    entries += [file(b"many/file-%06d" % number) for number in range(30_000)]
+    entries += [file(b"many/file-%06d" % number) for number in range(12_000)]
     entries += [file(b"long/%03d%s" % (number, b"x" * 252)) for number in range(300)]
     for number in range(200):
         entries.append(file(b"jumps/%04d" % number, group=1 + number % 3))
         entries.append(folder(b"jumps/d%04d" % number))
         entries.append(file(b"jumps/d%04d/f" % number))
-    entries += [folder(b"nested/%05d" % number, mtime=number) for number in range(5_000)]
+    entries += [folder(b"nested/%05d" % number, mtime=number) for number in range(3_000)]
     contents = {b"jumps/%04d" % number: b"%d" % (number % 3) for number in range(200)}
     return entries, contents
 

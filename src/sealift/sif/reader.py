@@ -64,8 +64,10 @@ class SifImage:
                     hints=("unpack it with its key: apptainer build --sandbox DIR IMAGE",),
                 )
             case _:
+                kind = partition.file_system
+                name = kind.name.lower() if isinstance(kind, FileSystem) else f"a file system of kind {kind}"
                 raise ImageError(
-                    f"the root of the SIF is no squashfs but a file system of kind {partition.file_system!r}",
+                    f"the root of the SIF is no squashfs but {name}",
                     hints=("convert it: apptainer build NEW.sif IMAGE",),
                 )
 
