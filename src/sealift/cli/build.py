@@ -39,7 +39,7 @@ def execute(options: argparse.Namespace) -> int:
     from sealift.flows.requests import BuildRequest
     from sealift.system.process import environment
 
-    with drawn(quiet=options.quiet or options.json, verbose=options.verbose) as events:
+    with drawn(quiet=options.quiet, verbose=options.verbose) as events:
         result = build(
             BuildRequest(
                 target=options.image,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
-import re
-import sys
+from typing import TYPE_CHECKING
 
 from sealift.errors import UsageError
 
-_UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
+if TYPE_CHECKING:
+    from sealift.flows.cache import CacheReport
 
 
 def configure(parser: argparse.ArgumentParser, _name: str) -> None:
@@ -20,29 +21,48 @@ def configure(parser: argparse.ArgumentParser, _name: str) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    from sealift.flows.cache import prune, show, verify
+    from sealift.cli.progress import drawn
+    from sealift.flows import cache
+    from sealift.store import parse_size
     from sealift.system.process import environment
 
     if options.max_size and options.what not in ("prune", "clean"):
         raise UsageError(f"`--max-size` belongs to prune, not to {options.what}")
-    match options.what:
-        case "show" | "list":
-            report = show(environment())
-        case "prune" | "clean":
-            default = 0 if options.what == "clean" else None
-            report = prune(environment(), parse_size(options.max_size) if options.max_size else default)
-        case _:
-            report = verify(environment())
-    print(json.dumps(report.as_json(), indent=2) if options.json else report.as_text())
-    if report.damaged:
-        print(f"{report.damaged} damaged entries removed; they will be fetched or made anew", file=sys.stderr)
-        return 1
-    return 0
+    with drawn() as events:
+        match options.what:
+            case "show" | "list":
+                report = cache.show(environment(), events=events)
+            case "prune" | "clean":
+                limit = parse_size(options.max_size) if options.max_size else (0 if options.what == "clean" else None)
+                report = cache.prune(environment(), limit, events=events)
+            case _:
+                report = cache.verify(environment(), events=events)
+    print(json.dumps(_as_json(report), indent=2) if options.json else _as_text(report))
+    return 1 if report.damage else 0
 
 
-def parse_size(text: str) -> int:
-    """Read `20G`, `500MB` or a number of bytes; powers of 1000."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", text.strip(), re.IGNORECASE)
-    if not match:
-        raise UsageError(f"`{text}` is not a size", hints=("--max-size 20G",))
-    return int(float(match[1]) * _UNITS[match[2].upper()])
+def _as_json(report: CacheReport) -> dict[str, object]:
+    return {
+        "root": report.root,
+        "cap": report.cap,
+        "size": report.size,
+        "usage": [dataclasses.asdict(each) for each in report.usage],
+        "pruned": dataclasses.asdict(report.pruned) if report.pruned else None,
+        "damage": [dataclasses.asdict(each) for each in report.damage],
+    }
+
+
+def _as_text(report: CacheReport) -> str:
+    from sealift.cli.summary import size_text
+    from sealift.flows.cache import day
+
+    lines = [f"{report.root}: {size_text(report.size)}, at most {size_text(report.cap)}"]
+    lines += [
+        f"  {each.kind:<10} {each.count:>6}  {size_text(each.size):>9}  last used {day(each.latest_use)}"
+        for each in report.usage
+    ]
+    if report.pruned is not None:
+        kept = f"; {size_text(report.pruned.in_use)} in use" if report.pruned.in_use else ""
+        lines.append(f"removed {report.pruned.removed} entries, {size_text(report.pruned.freed)}{kept}")
+    lines += [f"damaged and removed: {each.name}: {each.problem}" for each in report.damage]
+    return "\n".join(lines)

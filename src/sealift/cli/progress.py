@@ -39,6 +39,9 @@ def _only_warnings(event: Event) -> None:
 
 
 def _say(event: Said) -> None:
+    if event.level == "output":
+        print(event.text, file=sys.stderr)
+        return
     mark = "" if event.level == "info" else f"{event.level}: "
     if mark and use_colour():
         mark = f"\033[1;33m{mark}\033[0m"

@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from sealift.core.launch import Bind, LaunchPlan
+from sealift.core.event import Event, Said
+from sealift.core.launch import LaunchPlan
 from sealift.errors import UsageError
 
 _VERBS = {"run": "run", "exec": "exec", "shell": "shell", "test": "test"}
@@ -38,8 +39,8 @@ def configure(parser: argparse.ArgumentParser, name: str) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    from sealift.flows.run import run
-    from sealift.system.process import environment
+    from sealift.flows.run import parse_binds, run
+    from sealift.system.process import started_with
 
     if options.verb == "exec" and not options.command:
         raise UsageError("exec takes a command", hints=(f"sealift exec {options.image} ls /",))
@@ -47,8 +48,9 @@ def execute(options: argparse.Namespace) -> int:
         image=options.image,
         action=_VERBS[options.verb],  # type: ignore[arg-type]  # the four keys above are the literal's values
         command=tuple(options.command),
-        binds=tuple(parse_bind(text) for value in options.bind for text in value.split(",")),
+        binds=tuple(bind for text in options.bind for bind in parse_binds(text)),
         env=_variables(options),
+        env_files=(options.env_file,) if options.env_file else (),
         pwd=options.pwd,
         clean_env=options.cleanenv,
         contain=options.contain,
@@ -61,20 +63,11 @@ def execute(options: argparse.Namespace) -> int:
         app=options.app,
     )
 
-    def say(text: str, *, debug: bool = False) -> None:
-        if (debug and options.verbose) or (not debug and not options.quiet):
-            print(text, file=sys.stderr)
+    def take(event: Event) -> None:
+        if isinstance(event, Said) and (event.level != "debug" or options.verbose) and not options.quiet:
+            print(f"{event.level}: {event.text}" if event.level == "warning" else event.text, file=sys.stderr)
 
-    return run(plan, engine=options.engine, environment=environment(), say=say)
-
-
-def parse_bind(text: str) -> Bind:
-    """Read `SRC[:DST[:ro|rw]]` as Apptainer does."""
-    source, _, rest = text.partition(":")
-    destination, _, mode = rest.partition(":")
-    if not source or mode not in ("", "ro", "rw"):
-        raise UsageError(f"`{text}` is not a bind", hints=("-B /data:/mnt:ro",))
-    return Bind(source=source, destination=destination or source, read_only=mode == "ro")
+    return run(plan, engine=options.engine, environment=started_with(), events=take)
 
 
 def _variables(options: argparse.Namespace) -> dict[str, str]:

@@ -33,7 +33,10 @@ class Ended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """A line for the user that belongs to no task: `level` is `info`, `warning` or `debug`."""
+    """A line for the user that belongs to no task.
+
+    `level` is `info`, `warning`, `debug`, or `output` for a line that a section of the definition file wrote.
+    """
 
     text: str
     level: str = "info"

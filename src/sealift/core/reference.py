@@ -256,3 +256,13 @@ def _check_archive_name(text: str, name: str) -> str:
     elif name:
         parse_reference(name)
     return name
+
+
+def default_image_name(text: str) -> str:
+    """The file that `pull` writes when none is named, as Apptainer does: `ubuntu_24.04.sif` for `docker://ubuntu:24.04`."""
+    source = parse_source(text)
+    if isinstance(source, Reference):
+        return f"{source.repository.rpartition('/')[2]}_{source.tag or DEFAULT_TAG}.sif"
+    if source is None:
+        raise UsageError(f"`{text}` is not an image to pull", hints=(f"did you mean docker://{text}",))
+    return "image.sif"

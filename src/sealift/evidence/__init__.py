@@ -1,0 +1,1 @@
+"""What an image says of itself, and what it can be held to."""

@@ -1,0 +1,136 @@
+"""The base of a stage as packs: fetched, opened or made by its bootstrap agent, each layer packed once and kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from sealift.bases import BaseImage, Layer, Network
+from sealift.bases import open_image as open_oci_image
+from sealift.core.event import Began, Ended
+from sealift.core.reference import ImageSource
+from sealift.errors import ImageError
+from sealift.flows.workshop import Workshop, check_pack
+from sealift.oci.config import ImageConfig
+from sealift.oci.platforms import check_architecture, platform_of
+from sealift.packs.tarlayer import pack_tar
+from sealift.store.hashing import digest_file
+
+LAYERS_AT_ONCE = 2
+"""Layers that are packed at once: each is read by threads of its own, and all share the compressing ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """Where an image starts. `packs` are files, the lowest first; `keys` name their content.
+
+    `ours` says that we made the files ourselves, so that they are normalised like everything above a base. `created` is
+    in seconds since 1970, None where the base does not say. `layers` are the layers' digests where it has such.
+    """
+
+    packs: tuple[str, ...]
+    keys: tuple[str, ...]
+    origin: str
+    ours: bool = False
+    config: ImageConfig | None = None
+    created: int | None = None
+    layers: tuple[str, ...] = ()
+
+
+def fetch_base(shop: Workshop, source: ImageSource) -> Base:
+    """An OCI or Docker image as packs; a layer that is packed already is not fetched."""
+    network = Network(env=shop.request.environment, insecure=shop.request.insecure)
+    platform = platform_of(shop.architecture)
+    with (
+        shop.watch.measure("fetch and pack"),
+        open_oci_image(source, platform, store=shop.store, network=network, events=shop.events) as image,
+    ):
+        check_architecture(image.config.platform, platform, name=str(source))
+        packs, keys = _pack_layers(shop, image)
+        return Base(
+            packs=packs,
+            keys=keys,
+            origin=image.origin,
+            config=image.config,
+            created=image.created,
+            layers=tuple(layer.digest for layer in image.layers),
+        )
+
+
+def _pack_layers(shop: Workshop, image: BaseImage) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    keys = tuple(shop.key("layer", layer.digest) for layer in image.layers)
+    found = [shop.store.find("packs", key, check=check_pack) for key in keys]
+    missing = [layer for layer, path in zip(image.layers, found, strict=True) if path is None]
+    image.fetch(missing)
+
+    def provide(number: int) -> str:
+        path = found[number]
+        return path if path is not None else _pack_layer(shop, image.layers, number, keys[number])
+
+    with ThreadPoolExecutor(max_workers=LAYERS_AT_ONCE, thread_name_prefix="sealift-layer") as workers:
+        packs = tuple(workers.map(provide, range(len(keys))))
+    if not packs:
+        raise ImageError(f"`{image.origin}` has no layers", hints=("is it an image? see: skopeo inspect",))
+    return packs, keys
+
+
+def _pack_layer(shop: Workshop, layers: Sequence[Layer], number: int, key: str) -> str:
+    layer = layers[number]
+    task = f"pack {key}"
+    what = f"layer {number + 1}/{len(layers)} {layer.digest[7:19]}"
+
+    def make(file: BinaryIO) -> None:
+        def pack(stream: BinaryIO) -> None:
+            file.seek(0)
+            file.truncate()
+            pack_tar(stream, file, options=shop.options, pool=shop.pool)
+
+        layer.read(pack)
+
+    shop.events(Began(task=task, label=f"packing {what}"))
+    try:
+        return shop.store.entry("packs", key, make, check=check_pack, what=what)
+    finally:
+        shop.events(Ended(task=task))
+
+
+def open_local_image(shop: Workshop, path: str) -> Base:
+    """A SIF, a bare squashfs or a directory as one pack."""
+    from sealift.evidence.opening import open_image
+    from sealift.packs.directory import pack_directory
+    from sealift.packs.squashlayer import pack_squashfs
+
+    with shop.watch.measure("read base"), open_image(path) as image:
+        created: int | None = None
+        if image.squashfs is None:
+            what = f"{os.path.basename(os.path.abspath(path))}/"
+            key = shop.key("directory", os.urandom(16).hex())
+
+            def make(file: BinaryIO) -> None:
+                pack_directory(path, file, options=shop.options, pool=shop.pool)
+        else:
+            what = os.path.basename(path)
+            key = shop.key("image", digest_file(path, "sha256"))
+            created = image.sif.header.created if image.sif is not None else image.squashfs.superblock.mtime
+            architecture = image.sif.architecture if image.sif is not None else None
+            if architecture is not None and architecture != shop.architecture:
+                raise ImageError(
+                    f"`{path}` is an image for {architecture.oci}, not for {shop.architecture.oci}",
+                    hints=(f"--arch {architecture.oci}",),
+                )
+            reader = image.squashfs
+
+            def make(file: BinaryIO) -> None:
+                pack_squashfs(reader, file, options=shop.options, pool=shop.pool)
+
+        pack = shop.store.entry("packs", key, make, check=check_pack, what=what)
+        return Base(
+            packs=(pack,),
+            keys=(key,),
+            origin=f"localimage:{what}",
+            ours=image.form == "directory",
+            created=max(0, created) if created is not None else None,
+        )

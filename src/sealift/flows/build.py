@@ -1,0 +1,223 @@
+"""The story of `build` and `pull`: from a definition file, an image or a registry to a SIF."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import BinaryIO
+
+from sealift.core.epoch import choose_epoch
+from sealift.core.event import Said
+from sealift.core.reference import ImageSource, parse_source
+from sealift.deffile.arguments import Prepared, prepare, read_build_arguments
+from sealift.errors import UsageError
+from sealift.flows.base import Base, fetch_base
+from sealift.flows.finish import Ready, check_target, write_result
+from sealift.flows.requests import BuildRequest, BuildResult
+from sealift.flows.stage import Built, build_stage
+from sealift.flows.workshop import Workshop, check_pack, open_workshop
+from sealift.packs.merge import merge
+from sealift.packs.pack import open_pack
+from sealift.packs.tarlayer import pack_tar
+from sealift.sections import metadata
+from sealift.sections.draft import Added
+from sealift.sections.layer import layer_tar
+from sealift.sections.root import CONTENT_LIMIT, TreeRoot
+
+DEFINITION_LIMIT = 16 << 20
+"""Bytes of a definition file; Apptainer refuses sections of more than 64 KiB."""
+
+
+def build(request: BuildRequest) -> BuildResult:
+    """Write the image that `request` asks for and say what it is.
+
+    The target is written whole or not at all. Raises the kinds of SealiftError: what is wrong, and what mends it.
+    """
+    check_target(request.target, force=request.force)
+    source = parse_source(request.spec)
+    with open_workshop(request) as shop:
+        if source is not None:
+            ready = _converted(shop, source)
+        else:
+            ready = _built(shop, request.spec)
+        result = write_result(shop, ready)
+        shop.store.prune()
+        return result
+
+
+def _converted(shop: Workshop, source: ImageSource) -> Ready:
+    """An image as it is, with `/.singularity.d` added: what `apptainer build x.sif docker://…` makes."""
+    text = _definition_of(source)
+    base = fetch_base(shop, source)
+    return _ready_without_sections(shop, prepare(text.encode(), file=str(source)), base)
+
+
+def _definition_of(source: ImageSource) -> str:
+    agent, _, rest = str(source).partition(":") if not _is_registry(source) else ("docker", ":", str(source))
+    return f"Bootstrap: {agent}\nFrom: {rest}\n"
+
+
+def _is_registry(source: ImageSource) -> bool:
+    from sealift.core.reference import Reference
+
+    return isinstance(source, Reference)
+
+
+def _built(shop: Workshop, spec: str) -> Ready:
+    data = _read_spec(spec)
+    if data is None:
+        return _repacked(shop, spec)
+    prepared = _prepare(shop, spec, data)
+    for caution in prepared.cautions:
+        where = f"{caution.where.file}:{caution.where.line}: "
+        shop.events(Said(text=where + caution.message, level="warning", hint="; ".join(caution.hints)))
+    built: list[Built] = []
+    for number in range(len(prepared.definition.stages)):
+        built.append(build_stage(shop, prepared, number, tuple(built)))
+    last = built[-1]
+    if last.root is None:
+        return _ready_without_sections(shop, prepared, last.base, number=len(built) - 1)
+    return _ready_after_sections(shop, prepared, last)
+
+
+def _repacked(shop: Workshop, path: str) -> Ready:
+    """A local image into a new one: what `apptainer build new.sif old.sif` makes."""
+    from sealift.flows.base import open_local_image
+
+    base = open_local_image(shop, path)
+    text = f"Bootstrap: localimage\nFrom: {path}\n"
+    return _ready_without_sections(shop, prepare(text.encode(), file=path), base)
+
+
+def _read_spec(spec: str) -> bytes | None:
+    """The definition file's bytes; None where `spec` is an image. UsageError where it is neither."""
+    from sealift.deffile.sniff import refuse_other_files
+    from sealift.sif.reader import is_sif
+
+    if os.path.isdir(spec):
+        return None
+    try:
+        with open(spec, "rb") as file:
+            start = file.read(64)
+            if is_sif(start) or start.startswith(b"hsqs"):
+                return None
+            data = start + file.read(DEFINITION_LIMIT)
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"there is no definition file or image `{spec}`",
+            hints=(f"an image of a registry: docker://{spec}",) if not spec.endswith((".def", ".sif")) else (),
+        ) from error
+    except OSError as error:
+        raise UsageError(f"`{spec}` cannot be read: {(error.strerror or '').lower()}") from error
+    refuse_other_files(data, name=spec)
+    return data
+
+
+def _prepare(shop: Workshop, spec: str, data: bytes) -> Prepared:
+    request = shop.request
+    file = None
+    if request.build_argument_file is not None:
+        try:
+            with open(request.build_argument_file, "rb") as opened:
+                file = opened.read(DEFINITION_LIMIT)
+        except OSError as error:
+            raise UsageError(
+                f"the file of build arguments `{request.build_argument_file}` cannot be read: "
+                f"{(error.strerror or '').lower()}"
+            ) from error
+    given = read_build_arguments((f"{k}={v}" for k, v in request.build_arguments.items()), file=file)
+    for line in given.skipped:
+        shop.events(Said(text=f"{request.build_argument_file}: `{line}` is not K=V and is skipped", level="warning"))
+    return prepare(data, file=spec, given=given, allow_unused=request.warn_unused_arguments)
+
+
+# The last layer, and the value that is written.
+
+
+def _ready_without_sections(shop: Workshop, prepared: Prepared, base: Base, *, number: int = 0) -> Ready:
+    stage = prepared.definition.stages[number]
+    epoch = _epoch(shop, base)
+    with shop.watch.measure("metadata"):
+        packs = [open_pack(path) for path in base.packs]
+        try:
+            merged = merge(packs, base_count=len(packs))
+
+            def read(row: int) -> bytes:
+                pieces = merged.packs[merged.pack_of[row]].read(merged.row_of[row])
+                return b"".join(pieces)[:CONTENT_LIMIT]
+
+            made = metadata.whole(
+                TreeRoot(tree=merged.tree, read=read),
+                stage,
+                definition_text=prepared.text,
+                architecture=shop.architecture.oci,
+                epoch=epoch,
+                config=base.config,
+                force=shop.request.force,
+            )
+        finally:
+            for pack in packs:
+                pack.close()
+    return _with_last_layer(shop, prepared, base, (), made, epoch)
+
+
+def _ready_after_sections(shop: Workshop, prepared: Prepared, built: Built) -> Ready:
+    if built.root is None:
+        raise ValueError("this stage ran no sections")
+    epoch = _epoch(shop, built.base)
+    made = metadata.finish(
+        built.root,
+        prepared.definition.stages[-1],
+        definition_text=prepared.text,
+        architecture=shop.architecture.oci,
+        epoch=epoch,
+        added_labels=built.labels,
+        force=shop.request.force,
+    )
+    ready = _with_last_layer(shop, prepared, built.base, built.uppers, made, epoch)
+    built.test(shop, ready.packs[-1])
+    return ready
+
+
+def _with_last_layer(
+    shop: Workshop,
+    prepared: Prepared,
+    base: Base,
+    uppers: tuple[str, ...],
+    made: metadata.Metadata,
+    epoch: int,
+) -> Ready:
+    for notice in made.notices:
+        shop.say(notice)
+    last = pack_added(shop, made.added, epoch)
+    names = [f"layer {number}" for number in range(1, len(base.packs) + 1)] if base.layers else ["base"]
+    names += ["sections"] * len(uppers)
+    digests = [*(base.layers or [""] * len(base.packs)), *([""] * len(uppers)), ""]
+    return Ready(
+        packs=(*base.packs, *uppers, last),
+        names=(*names, "metadata"),
+        digests=tuple(digests),
+        base_count=0 if base.ours else len(base.packs),
+        epoch=epoch,
+        definition=prepared.text.encode("utf-8", "surrogateescape"),
+        inspect=made.inspect,
+        oci_config=base.config.raw if base.config is not None else b"",
+        origin=base.origin,
+    )
+
+
+def pack_added(shop: Workshop, added: tuple[Added, ...], epoch: int) -> str:
+    """The path of a pack with these entries, all of time `epoch`."""
+    tar = layer_tar(added, mtime=epoch)
+    import hashlib
+
+    key = shop.key("added", hashlib.sha256(tar).hexdigest())
+
+    def make(file: BinaryIO) -> None:
+        pack_tar(io.BytesIO(tar), file, options=shop.options, pool=shop.pool)
+
+    return shop.store.entry("packs", key, make, check=check_pack)
+
+
+def _epoch(shop: Workshop, base: Base) -> int:
+    return choose_epoch(source_date_epoch=shop.request.environment.get("SOURCE_DATE_EPOCH"), base_created=base.created)

@@ -1,0 +1,232 @@
+"""The last part of every build: merge, normalise, write the SIF, note what it is made of."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import BinaryIO
+
+from sealift import __version__
+from sealift.core.event import Said
+from sealift.core.tree import show_path
+from sealift.errors import HostError, SealiftError, UsageError
+from sealift.evidence.inspection import LAYERS_OBJECT
+from sealift.flows.requests import BuildResult
+from sealift.flows.workshop import Workshop, digest_of
+from sealift.normalise.plan import Plan, follow_source, plan_normalising
+from sealift.normalise.rules import load_rules
+from sealift.packs.builder import EMPTY_DIGEST
+from sealift.packs.image import write_image
+from sealift.packs.merge import Merged, merge
+from sealift.packs.pack import Pack, open_pack
+from sealift.packs.patch import pack_contents
+from sealift.packs.treedigest import tree_digest
+from sealift.sif.layout import INSPECT_METADATA, OCI_CONFIG, DataType, SifObject
+from sealift.sif.writer import derive_id, plan_sif, write_sif
+from sealift.store.hashing import digest_file
+from sealift.system.files import atomic_file, explain_oserror
+
+IMAGE_MODE = 0o777
+"""SIFs are executable files: their first line starts `run-singularity`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """Everything that an image is made of. `names` call the packs for people; `digests` are the layers' where known."""
+
+    packs: tuple[str, ...]
+    names: tuple[str, ...]
+    digests: tuple[str, ...]
+    base_count: int
+    epoch: int
+    definition: bytes
+    inspect: bytes
+    oci_config: bytes = b""
+    origin: str = ""
+
+
+def check_target(target: str, *, force: bool) -> None:
+    """Refuse what could not be written at the end, before any work is done."""
+    folder = os.path.dirname(os.path.abspath(target))
+    if os.path.isdir(target):
+        raise UsageError(f"`{target}` is a folder", hints=(f"name the file: {target.rstrip('/')}/image.sif",))
+    if os.path.lexists(target) and not force:
+        raise UsageError(f"`{target}` exists", hints=("replace it: add -F",))
+    if not os.path.isdir(folder):
+        raise HostError(f"there is no folder `{folder}` to write to", hints=(f"mkdir -p {folder}",))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise HostError(f"`{folder}` cannot be written", hints=("choose another place for the image",))
+
+
+def write_result(shop: Workshop, ready: Ready) -> BuildResult:
+    """Write the image that `ready` describes to the request's target, or find that it lies there already."""
+    target = shop.request.target
+    with contextlib.ExitStack() as stack:
+        with shop.watch.measure("merge"):
+            packs = [stack.enter_context(open_pack(path)) for path in ready.packs]
+            merged = merge(packs, base_count=ready.base_count)
+            merged = _normalised(shop, merged, ready, stack)
+            tree = tree_digest(merged.tree)
+        layers = _layer_notes(ready, packs)
+        objects = _objects(ready, tree, layers)
+        identity = digest_of(
+            shop.options.identity,
+            tree,
+            ready.epoch,
+            shop.architecture.sif,
+            [o.data.hex() for o in objects],
+            __version__,
+        )
+        note = _known_target(shop, target, identity)
+        if note is None:
+            with shop.watch.measure("write"):
+                _write(shop, target, merged, objects, tree, ready.epoch)
+            with shop.watch.measure("hash"):
+                note = _note_target(shop, target, identity)
+            unchanged = False
+        else:
+            unchanged = True
+    return BuildResult(
+        image=target,
+        digest=str(note["digest"]),
+        tree_digest=tree,
+        size=os.stat(target).st_size,
+        entries=len(merged.tree),
+        unchanged=unchanged,
+        layers=layers,
+        seconds=dict(shop.watch.seconds),
+        warnings=tuple(shop.warnings),
+    )
+
+
+def _write(shop: Workshop, target: str, merged: Merged, objects: Sequence[SifObject], tree: str, epoch: int) -> None:
+    plan = plan_sif(objects)
+    try:
+        with atomic_file(target, mode=IMAGE_MODE) as file:
+            size = write_image(
+                merged, file, base_offset=plan.partition_offset, options=shop.options, mtime=epoch, pool=shop.pool
+            )
+            write_sif(
+                file,
+                plan,
+                partition_size=size,
+                architecture=shop.architecture,
+                image_id=derive_id(tree.encode()),
+                time=epoch,
+            )
+    except OSError as error:
+        raise explain_oserror(error, f"writing {target}") from error
+
+
+def _objects(ready: Ready, tree: str, layers: Sequence[dict[str, object]]) -> tuple[SifObject, ...]:
+    """What Apptainer puts beside the partition, and our own note of layers and tree: reproducible fields only."""
+    notes = {"layers": list(layers), "origin": ready.origin, "tree_digest": tree}
+    objects = [
+        SifObject(data_type=DataType.DEFINITION_FILE, data=ready.definition),
+        SifObject(data_type=DataType.GENERIC_JSON, data=ready.inspect, name=INSPECT_METADATA),
+    ]
+    if ready.oci_config:
+        objects.append(SifObject(data_type=DataType.GENERIC_JSON, data=ready.oci_config, name=OCI_CONFIG))
+    text = json.dumps(notes, sort_keys=True, separators=(",", ":"))
+    objects.append(SifObject(data_type=DataType.GENERIC_JSON, data=text.encode(), name=LAYERS_OBJECT))
+    return tuple(objects)
+
+
+def _layer_notes(ready: Ready, packs: Sequence[Pack]) -> tuple[dict[str, object], ...]:
+    return tuple(
+        {"name": name, "digest": digest, "entries": len(pack.tree), "packed": pack.footer.data_end}
+        for name, digest, pack in zip(ready.names, ready.digests, packs, strict=False)
+    )
+
+
+# Normalising: the plan is pure; here it meets the merged tree.
+
+
+def _normalised(shop: Workshop, merged: Merged, ready: Ready, stack: contextlib.ExitStack) -> Merged:
+    above = [row for row, number in enumerate(merged.pack_of) if number >= ready.base_count]
+    plan = plan_normalising(merged.tree, above, ready.epoch, load_rules())
+    if plan.compiled:
+        patch = stack.enter_context(_recompiled(shop, merged, plan))
+        merged = merge([*merged.packs, patch], base_count=merged.base_count)
+        above = [row for row, number in enumerate(merged.pack_of) if number >= ready.base_count]
+        plan = replace(plan_normalising(merged.tree, above, ready.epoch, load_rules()), compiled=())
+    for rows, verb in ((plan.removed, "removed"), (plan.emptied, "emptied")):
+        for row, rule in rows.items():
+            text = f"normalised: {show_path(merged.tree.paths[row])} {verb} ({rule})"
+            shop.events(Said(text=text, level="debug"))
+    merged = _apply(merged, plan)
+    return (
+        merged.select([row for row in range(len(merged.tree)) if row not in plan.removed]) if plan.removed else merged
+    )
+
+
+def _apply(merged: Merged, plan: Plan) -> Merged:
+    tree = merged.tree
+    mtimes, sizes = array("Q", tree.mtimes), array("Q", tree.sizes)
+    for row in plan.retimed:
+        mtimes[row] = plan.epoch
+    digests = bytearray(tree.digests)
+    for row in plan.emptied:
+        sizes[row] = 0
+        digests[row * 32 : row * 32 + 32] = EMPTY_DIGEST
+    return replace(merged, tree=replace(tree, mtimes=mtimes, sizes=sizes, digests=bytes(digests)))
+
+
+def _recompiled(shop: Workshop, merged: Merged, plan: Plan) -> Pack:
+    """A pack of the compiled Python files whose header follows their source's new time."""
+    changed = []
+    for row, source in plan.compiled:
+        if not stat.S_ISREG(merged.tree.modes[row]):
+            continue
+        pack = merged.packs[merged.pack_of[row]]
+        content = b"".join(pack.read(merged.row_of[row]))
+        moved = follow_source(content, merged.tree.mtimes[source], plan.epoch)
+        if moved is not None:
+            changed.append((merged.tree.entry(row), moved))
+    key = shop.key(
+        "recompiled",
+        [
+            [entry.path.hex(), entry.digest.hex(), entry.mode, entry.uid, entry.gid, entry.mtime, len(entry.xattrs)]
+            for entry, _ in changed
+        ],
+        plan.epoch,
+    )
+
+    def make(file: BinaryIO) -> None:
+        pack_contents(changed, file, options=shop.options, pool=shop.pool)
+
+    return open_pack(shop.store.entry("packs", key, make))
+
+
+# Targets: a file that we wrote and that nobody touched since need not be written again.
+
+
+def _known_target(shop: Workshop, target: str, identity: str) -> dict[str, object] | None:
+    note = shop.store.record("targets", digest_of(os.path.abspath(target)))
+    try:
+        status = os.stat(target)
+    except OSError:
+        return None
+    if note is not None and note.get("identity") == identity and note.get("stamp") == _stamp(status):
+        return note
+    return None
+
+
+def _note_target(shop: Workshop, target: str, identity: str) -> dict[str, object]:
+    note: dict[str, object] = {
+        "digest": digest_file(target, "sha256"),
+        "identity": identity,
+        "stamp": _stamp(os.stat(target)),
+    }
+    with contextlib.suppress(SealiftError):  # a full cache disk does not spoil the image that is written
+        shop.store.put_record("targets", digest_of(os.path.abspath(target)), note)
+    return note
+
+
+def _stamp(status: os.stat_result) -> list[int]:
+    return [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]

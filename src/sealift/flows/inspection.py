@@ -1,0 +1,13 @@
+"""The story of `inspect`: open the image, read what it says of itself."""
+
+from __future__ import annotations
+
+from sealift.evidence.inspection import Inspection as Inspection
+from sealift.evidence.inspection import inspect_image
+from sealift.evidence.opening import open_image
+
+
+def inspect(path: str) -> Inspection:
+    """What the image at `path` says of itself; ImageError when it is no image, or damaged."""
+    with open_image(path) as image:
+        return inspect_image(image)

@@ -1,0 +1,371 @@
+"""The story of one stage: its base, its sections in a sandbox, and the pack of what they changed.
+
+What `%files` and `%post` made is kept under a key of everything that went into it, so that a stage in which nothing
+changed runs nothing. `%pre` and `%setup` may do anything on the host: a stage that has one always runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from sealift.core.event import Began, Ended, Said
+from sealift.deffile.arguments import Prepared
+from sealift.errors import DefinitionError, SectionError, TestFailed
+from sealift.flows.agents import base_of_stage
+from sealift.flows.base import Base
+from sealift.flows.sources import digest_sources
+from sealift.flows.workshop import Workshop, check_pack, digest_of
+from sealift.packs.image import write_image
+from sealift.packs.merge import merge
+from sealift.packs.pack import open_pack
+from sealift.sandbox.abilities import choose_footing, probe
+from sealift.sandbox.container import Sandbox, open_sandbox
+from sealift.sandbox.furnish import PRIVATE
+from sealift.sandbox.spec import Footing, HostPath, Lower, SandboxSpec
+from sealift.sandbox.workfolder import choose_work_place, work_folder
+from sealift.sections import expansion, inner, metadata
+from sealift.sections.expansion import Copy
+from sealift.sections.plan import (
+    BeginMetadata,
+    CopyAppFiles,
+    CopyFromHost,
+    CopyFromStage,
+    Places,
+    RunScript,
+    Step,
+    plan_stage,
+)
+from sealift.sections.root import EmptyRoot, RecordedRoot, recorded_from_json
+
+UMASK = 0o002
+"""Apptainer's, for scripts and copies alike."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """A stage that is done. `uppers` are the packs of what its sections changed; `root` is what they left of the
+    metadata, None where no section ran; `labels` what they wrote to `$APPTAINER_LABELS`.
+    """
+
+    base: Base
+    key: str
+    uppers: tuple[str, ...] = ()
+    root: RecordedRoot | None = None
+    labels: str = ""
+    tests: tuple[RunScript, ...] = ()
+    footing: Footing | None = None
+
+    def test(self, shop: Workshop, last_layer: str) -> None:
+        """Run the stage's `%test` on its files with the last layer on top; TestFailed when it says no."""
+        for script in self.tests:
+            _run_test(shop, self, script, last_layer)
+
+
+def build_stage(shop: Workshop, prepared: Prepared, number: int, built: Sequence[Built]) -> Built:
+    """Bring the stage `number` to its end; SectionError when a section fails."""
+    definition = prepared.definition
+    stage = definition.stages[number]
+    steps = plan_stage(definition, number, Places(root=""), run_tests=not shop.request.no_test)
+    scripts = [step for step in steps if isinstance(step, RunScript)]
+    tests = tuple(step for step in scripts if step.section == "test")
+    hosts = [step for step in scripts if step.where == "host"]
+    copies = any(isinstance(step, CopyAppFiles | CopyFromHost | CopyFromStage) for step in steps)
+    if not scripts and not copies and not stage.apps:
+        base = base_of_stage(shop, stage)
+        return Built(base=base, key=shop.key("base", list(base.keys)))
+    footing = _footing(shop)
+    if any(step.section == "pre" for step in hosts):
+        _run_pre(shop, prepared, number, footing)
+    base = base_of_stage(shop, stage)
+    key = _stage_key(shop, prepared, number, base, built, steps, footing)
+    record = None if hosts or shop.request.no_cache else _found(shop, key)
+    if record is None:
+        record = _run_sections(shop, prepared, number, base, built, footing, key)
+    else:
+        shop.say(f"{_named(prepared, number)}%files and %post: cached")
+    root = recorded_from_json(record["root"])
+    labels = metadata.labels_written(root)
+    pack = shop.store.find("packs", str(record["pack"]), check=check_pack)
+    if pack is None:
+        raise DefinitionError("the pack of the sections vanished while it was used", hints=("build again",))
+    return Built(base=base, key=key, uppers=(pack,), root=root, labels=labels, tests=tests, footing=footing)
+
+
+def _named(prepared: Prepared, number: int) -> str:
+    stages = prepared.definition.stages
+    if len(stages) == 1:
+        return ""
+    return f"stage {stages[number].name or number + 1}: "
+
+
+# The key, and what is kept under it.
+
+
+def _stage_key(
+    shop: Workshop,
+    prepared: Prepared,
+    number: int,
+    base: Base,
+    built: Sequence[Built],
+    steps: Sequence[Step],
+    footing: Footing,
+) -> str:
+    stage = prepared.definition.stages[number]
+    scripts = [
+        [step.section, list(step.argv), step.text, dict(step.env), step.umask]
+        for step in steps
+        if isinstance(step, RunScript) and step.section != "test"
+    ]
+    stages = [
+        [built[step.stage].key, [[copy.source, copy.destination] for copy in step.copies]]
+        for step in steps
+        if isinstance(step, CopyFromStage)
+    ]
+    config = hashlib.sha256(base.config.raw).hexdigest() if base.config is not None else ""
+    return shop.key(
+        "stage",
+        list(base.keys),
+        config,
+        stage.bootstrap,
+        [[app.name, dict(app.sections)] for app in stage.apps],
+        scripts,
+        stages,
+        [digest_sources(copies) for step in steps if (copies := _copies(shop, step))],
+        # With one id and no recording, owners are lost: such a result is not one for a better host.
+        footing.mode != "single" or footing.notify,
+        shop.request.environment.get("SOURCE_DATE_EPOCH", ""),
+    )
+
+
+def _found(shop: Workshop, key: str) -> dict[str, Any] | None:
+    record = shop.store.record("steps", key)
+    if record is None or shop.store.find("packs", str(record.get("pack", "")), check=check_pack) is None:
+        return None
+    return record
+
+
+def _copies(shop: Workshop, step: Step) -> tuple[Copy, ...]:
+    """What a step brings from this host, its patterns expanded."""
+    match step:
+        case CopyFromHost():
+            return expansion.expand_host_copies(step.copies, cwd=os.getcwd(), env=shop.request.environment)
+        case CopyAppFiles():
+            return expansion.plain_copies(step.copies, cwd=os.getcwd())
+        case _:
+            return ()
+
+
+# Running.
+
+
+def _footing(shop: Workshop) -> Footing:
+    host = probe(shop.request.environment)
+    place = choose_work_place(shop.request.environment)
+    return choose_footing(host, place)
+
+
+@contextlib.contextmanager
+def _opened(
+    shop: Workshop, footing: Footing, lowers: Sequence[Lower], binds: Sequence[HostPath] = ()
+) -> Iterator[Sandbox]:
+    place = choose_work_place(shop.request.environment)
+    with work_folder(place.folder) as work:
+        spec = SandboxSpec(lowers=tuple(lowers), footing=footing, work=work, binds=tuple(binds))
+        with open_sandbox(spec, environment=shop.request.environment) as sandbox:
+            yield sandbox
+
+
+def mounted_form(shop: Workshop, packs: Sequence[str], keys: Sequence[str]) -> str:
+    """One squashfs that shows what `packs` make: a single pack as it is, else their merged image, kept in the store."""
+    if len(packs) == 1:
+        return packs[0]
+
+    def make(file: BinaryIO) -> None:
+        with contextlib.ExitStack() as stack:
+            opened = [stack.enter_context(open_pack(path)) for path in packs]
+            merged = merge(opened, base_count=len(opened))
+            write_image(merged, file, base_offset=0, options=shop.options, mtime=0, pool=shop.pool)
+
+    with shop.watch.measure("base image"):
+        return shop.store.entry("images", shop.key("image of", list(keys)), make, what="the base's image")
+
+
+def _run_pre(shop: Workshop, prepared: Prepared, number: int, footing: Footing) -> None:
+    """`%pre` comes before the base is there, in a sandbox of its own."""
+    with _opened(shop, footing, ()) as sandbox:
+        for step in _placed_steps(prepared, number, sandbox):
+            if isinstance(step, RunScript) and step.section == "pre":
+                _run_script(shop, sandbox, step)
+
+
+def _run_sections(
+    shop: Workshop,
+    prepared: Prepared,
+    number: int,
+    base: Base,
+    built: Sequence[Built],
+    footing: Footing,
+    key: str,
+) -> dict[str, Any]:
+    lowers = [Lower(path=mounted_form(shop, base.packs, base.keys))] if base.packs else []
+    with _opened(shop, footing, lowers) as sandbox:
+        shop.events(Said(text=f"sandbox: {footing.mode} ({footing.reason})", level="debug"))
+        for step in _placed_steps(prepared, number, sandbox):
+            match step:
+                case BeginMetadata():
+                    _begin(sandbox, prepared.definition.stages[number], base)
+                case CopyFromStage():
+                    _copy_from_stage(shop, sandbox, built[step.stage], step)
+                case CopyFromHost() | CopyAppFiles():
+                    _copy_from_host(shop, sandbox, step)
+                case RunScript(section="setup" | "post"):
+                    _run_script(shop, sandbox, step)
+        root = sandbox.call("sealift.sections.inner:look_at_metadata")
+        with shop.watch.measure("pack sections"):
+            pack_key = _pack_upper(shop, sandbox, base, key)
+    record = {"pack": pack_key, "root": root}
+    shop.store.put_record("steps", key, record)
+    return record
+
+
+def _placed_steps(prepared: Prepared, number: int, sandbox: Sandbox) -> tuple[Step, ...]:
+    private = os.path.join(sandbox.spec.work, "private")
+    places = Places(
+        root=sandbox.root,
+        pre_script=os.path.join(private, "pre"),
+        setup_script=os.path.join(private, "setup"),
+        post_script=f"{PRIVATE}/post",
+    )
+    return plan_stage(prepared.definition, number, places, run_tests=False)
+
+
+def _begin(sandbox: Sandbox, stage: Any, base: Base) -> None:
+    seen = recorded_from_json(sandbox.call("sealift.sections.inner:look_at_metadata"))
+    added = metadata.begin(seen if base.packs else EmptyRoot(), stage, config=base.config)
+    sandbox.call("sealift.sections.inner:write_metadata", added=inner.added_to_json(added))
+
+
+def _pack_upper(shop: Workshop, sandbox: Sandbox, base: Base, key: str) -> str:
+    """Pack the upper layer from inside, where owners and file capabilities read as they are meant."""
+    pack_key = digest_of("upper", key, secrets.token_hex(16))
+
+    def make(file: BinaryIO) -> None:
+        sandbox.call(
+            "sealift.flows.upper:pack_upper",
+            descriptors=(file.fileno(),),
+            compression=str(shop.options.compression),
+            block_size=shop.options.block_size,
+            base=list(base.packs),
+        )
+
+    shop.store.entry("packs", pack_key, make)
+    return pack_key
+
+
+def _copy_from_host(shop: Workshop, sandbox: Sandbox, step: CopyFromHost | CopyAppFiles) -> None:
+    rows = [copy.to_json() for copy in _copies(shop, step)]
+    with shop.watch.measure("%files"):
+        faults = sandbox.call("sealift.sections.inner:copy_from_host", copies=rows, umask=UMASK)
+    error = inner.copy_faults(faults, {row: copy.span for row, copy in enumerate(step.copies)})
+    if error is not None:
+        raise error
+
+
+def _copy_from_stage(shop: Workshop, sandbox: Sandbox, source: Built, step: CopyFromStage) -> None:
+    packs = (*source.base.packs, *source.uppers)
+    image = mounted_form(shop, packs, [*source.base.keys, source.key])
+    with shop.watch.measure("%files from"):
+        faults = sandbox.call(
+            "sealift.flows.upper:copy_from_image",
+            image=image,
+            copies=[[copy.source, copy.destination, row] for row, copy in enumerate(step.copies)],
+            umask=UMASK,
+        )
+    error = inner.copy_faults(faults, {row: copy.span for row, copy in enumerate(step.copies)})
+    if error is not None:
+        raise error
+
+
+def _run_script(shop: Workshop, sandbox: Sandbox, step: RunScript) -> None:
+    sandbox.place(step.section, step.text.encode("utf-8", "surrogateescape"))
+    env = dict(step.env)
+    epoch = shop.request.environment.get("SOURCE_DATE_EPOCH")
+    if epoch and step.where == "inside":
+        env["SOURCE_DATE_EPOCH"] = epoch
+    _run(shop, sandbox, step, env)
+
+
+def _run(shop: Workshop, sandbox: Sandbox, step: RunScript, env: Mapping[str, str]) -> None:
+    name = f"%{step.section}"
+    shop.events(Began(task=name, label=name))
+    tail: list[bytes] = []
+
+    def take(_stream: str, line: bytes) -> None:
+        tail.append(line)
+        del tail[:-40]
+        shop.events(Said(text=line.decode("utf-8", "replace").rstrip("\n"), level="output"))
+
+    with shop.watch.measure(name):
+        code = sandbox.run(
+            step.argv,
+            env=env,
+            cwd=step.cwd or os.getcwd(),
+            inside=step.where == "inside",
+            umask=step.umask,
+            on_line=take,
+        )
+    if code == 0:
+        shop.events(Ended(task=name, note=f"done in {shop.watch.seconds[name]:.1f} s"))
+        return
+    shop.events(Ended(task=name, note="failed"))
+    if step.section == "test":
+        raise TestFailed(
+            f"`%test` said no: it ended with {_ending(code)}",
+            hints=("look into it without a test: add --notest, then: sealift shell IMAGE",),
+        )
+    raise SectionError(
+        f"`{name}` failed: its script ended with {_ending(code)}",
+        section=step.section,
+        code=code,
+        tail=b"".join(tail).decode("utf-8", "replace"),
+        hints=_section_hints(tail, code),
+    )
+
+
+def _ending(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else f"signal {-code}"
+
+
+def _section_hints(tail: Sequence[bytes], code: int) -> tuple[str, ...]:
+    text = b"".join(tail).decode("utf-8", "replace")
+    commands = [line[2:] for line in text.splitlines() if line.startswith("+ ")]
+    hints = []
+    if commands:
+        hints.append(f"the last command was: {commands[-1]}")
+    if code == 127:
+        hints.append("127 means that a command was not found in the image")
+    if "CERTIFICATE_VERIFY_FAILED" in text or "certificate verify failed" in text:
+        hints.append("name your site's CA bundle: export SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt")
+    return tuple(hints)
+
+
+def _run_test(shop: Workshop, built: Built, script: RunScript, last_layer: str) -> None:
+    """In a fresh sandbox over the very packs that the image is made of; what the test writes is forgotten."""
+    if built.footing is None:
+        raise ValueError("this stage ran no sections")
+    key = shop.key("test", built.key, os.path.basename(last_layer), script.text, list(script.argv))
+    if not shop.request.no_cache and shop.store.record("tests", key) is not None:
+        shop.say("%test: passed before on these files")
+        return
+    base = built.base
+    lowers = [Lower(path=mounted_form(shop, base.packs, base.keys))] if base.packs else []
+    lowers += [Lower(path=path) for path in (*built.uppers, last_layer)]
+    with _opened(shop, built.footing, lowers) as sandbox:
+        _run(shop, sandbox, script, script.env)
+    shop.store.put_record("tests", key, {"passed": True})

@@ -1,0 +1,125 @@
+"""What every step of a build is given: the store, the workers, the packing options, the clock."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from sealift.core.architecture import Architecture, find_architecture
+from sealift.core.event import Event, Events, Said
+from sealift.errors import ImageError, SealiftError, UsageError
+from sealift.flows.requests import BuildRequest
+from sealift.packs.options import DEFAULT_BLOCK_SIZE, DEFAULT_COMPRESSION, PackOptions
+from sealift.packs.pack import open_pack
+from sealift.squashfs.compression import parse_compression
+from sealift.store import Store, open_store, parse_size
+from sealift.system.process import cpu_count, machine
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """Wall time by name, in the order in which the names first came."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def measure(self, name: str) -> Iterator[None]:
+        begin = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - begin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workshop:
+    """The record of seams of one build. `pool` compresses; whoever submits to it does not run in it."""
+
+    request: BuildRequest
+    store: Store
+    pool: ThreadPoolExecutor
+    options: PackOptions
+    architecture: Architecture
+    watch: Stopwatch
+    events: Events
+    warnings: list[str]
+
+    def say(self, text: str, *, hint: str = "") -> None:
+        self.events(Said(text=text, hint=hint))
+
+    def key(self, *parts: object) -> str:
+        """A key for something made of `parts` by these packing options: 64 hex digits."""
+        return digest_of(self.options.identity, *parts)
+
+
+def digest_of(*parts: object) -> str:
+    """SHA-256 over the canonical JSON of `parts`."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def open_workshop(request: BuildRequest) -> Iterator[Workshop]:
+    """Open the store and start the workers; UsageError where the request asks for what there is not."""
+    warnings: list[str] = []
+
+    def take(event: Event) -> None:
+        if isinstance(event, Said) and event.level == "warning":
+            warnings.append(event.text)
+        request.events(event)
+
+    options = PackOptions(
+        compression=parse_compression(request.compression) if request.compression else DEFAULT_COMPRESSION,
+        block_size=parse_size(request.block_size) if request.block_size else DEFAULT_BLOCK_SIZE,
+    )
+    architecture = choose_architecture(request.architecture)
+    with (
+        open_store(request.environment, events=take) as store,
+        ThreadPoolExecutor(max_workers=cpu_count(), thread_name_prefix="sealift-pack") as pool,
+    ):
+        yield Workshop(
+            request=request,
+            store=store,
+            pool=pool,
+            options=options,
+            architecture=architecture,
+            watch=Stopwatch(),
+            events=take,
+            warnings=warnings,
+        )
+
+
+def choose_architecture(name: str | None) -> Architecture:
+    """The architecture that `--arch` names, or this host's."""
+    found = find_architecture(name or machine())
+    if found is None:
+        raise UsageError(
+            f"there is no architecture `{name or machine()}`", hints=("for instance: --arch amd64, --arch arm64",)
+        )
+    return found
+
+
+def check_pack(path: str) -> None:
+    """A quick look at a cached pack, as the store wants it: ImageError when its index is not whole."""
+    try:
+        open_pack(path).close()
+    except SealiftError as error:
+        raise ImageError(error.message) from error
+
+
+def verify_pack(path: str) -> None:
+    """Read all of a cached pack; ImageError when a byte of it is not what was written."""
+    try:
+        with open_pack(path) as pack:
+            pack.verify()
+    except SealiftError as error:
+        raise ImageError(error.message) from error
+
+
+def name_of(path: str) -> str:
+    return os.path.basename(path)
