@@ -17,10 +17,12 @@ MODULES = sorted(
     for path in PACKAGE.rglob("*.py")
 )
 
-# Imports each module in a forked child of its own, so that each finds a clean interpreter. The audit hook refuses what
-# importing must not do; the deleted names are those that Linux's `os` has and macOS' has not.
+# Imports each module in a forked child of its own, so that each finds an interpreter that knows the standard library
+# alone. The audit hook refuses what importing must not do; the deleted names are those that Linux's `os` has and
+# macOS' has not.
 DRIVER = r"""
-import ctypes, json, os, sys
+import argparse, concurrent.futures, ctypes, dataclasses, email.message, hashlib, http.client, json, logging, os
+import pathlib, queue, shutil, socket, ssl, subprocess, sys, tarfile, tempfile, threading, tomllib, typing, urllib.parse
 LINUX_ONLY = [name for name in '''getxattr setxattr listxattr removexattr unshare setns memfd_create eventfd pidfd_open
     copy_file_range splice sched_getaffinity sched_setaffinity getresuid getresgid setresuid setresgid
     posix_fallocate posix_fadvise fdatasync pipe2 O_TMPFILE O_PATH O_DIRECT O_NOATIME XATTR_CREATE

@@ -1,0 +1,76 @@
+"""The examples, built and run as a user would, and their images run by Apptainer too."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.ground import debian
+from tests.ground.install import CHECKOUT
+from tests.ground.users import AsUser
+
+
+@pytest.fixture
+def hello(as_user: AsUser) -> Path:
+    """A copy of examples/hello in the user's folder, without what was built there."""
+    target = as_user.folder("subuid") / "hello"
+    shutil.copytree(CHECKOUT / "examples" / "hello", target, ignore=shutil.ignore_patterns("*.sif"))
+    return as_user.give(target)
+
+
+def release() -> list[str]:
+    mirror = debian.mirror()
+    assert mirror is not None
+    return ["--build-arg", f"release={mirror.suite}"]
+
+
+@pytest.mark.slow
+@pytest.mark.needs("subuid-user", "squashfuse", "mmdebstrap", "mirror", "apptainer")
+def test_hello_says_the_same_under_both_engines(as_user, apptainer, hello):
+    built = as_user(["sealift", "build", "-F", *release(), "hello.sif", "hello.def"], cwd=hello)
+    assert built.returncode == 0, built.stderr.decode()
+    embedded = as_user(["sealift", "run", "--engine", "embedded", "hello.sif", "you", "and me"], cwd=hello)
+    assert embedded.returncode == 0, embedded.stderr.decode()
+    greeting = (hello / "greeting.txt").read_text()
+    lines = embedded.stdout.decode().removeprefix(greeting).splitlines()
+    name = as_user(["id", "-un"]).stdout.decode().strip()
+    assert f", run by {name} in {hello}, and knows that pi is 3.14159265358979" in lines[0]
+    assert lines[1:] == ["Hello, you!", "Hello, and me!"]
+
+    reference = apptainer("run", hello / "hello.sif", "you", "and me", cwd=hello)
+    assert (reference.stdout, reference.returncode) == (embedded.stdout, 0), reference.stderr.decode()
+    assert apptainer("test", hello / "hello.sif", cwd=hello).returncode == 0
+    assert as_user(["sealift", "test", "--engine", "embedded", "hello.sif"], cwd=hello).returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.needs("plain-user", "squashfuse", "mmdebstrap", "mirror")
+def test_hello_builds_with_a_single_identity(as_user):
+    folder = as_user.folder("plain") / "hello"
+    shutil.copytree(CHECKOUT / "examples" / "hello", folder, ignore=shutil.ignore_patterns("*.sif"))
+    as_user.give(folder, "plain")
+    built = as_user(["sealift", "build", "-F", *release(), "hello.sif", "hello.def"], user="plain", cwd=folder)
+    assert built.returncode == 0, built.stderr.decode()
+    done = as_user(["sealift", "run", "--engine", "embedded", "hello.sif", "you"], user="plain", cwd=folder)
+    assert (done.returncode, done.stdout.decode().splitlines()[-1]) == (0, "Hello, you!"), done.stderr.decode()
+
+
+@pytest.mark.slow
+@pytest.mark.needs("root", "mmdebstrap", "mirror")
+def test_hello_builds_as_root(as_user, open_folder):
+    folder = open_folder / "hello"
+    shutil.copytree(CHECKOUT / "examples" / "hello", folder, ignore=shutil.ignore_patterns("*.sif"))
+    env = os.environ | {"SEALIFT_CACHE_DIR": str(open_folder / "cache")}
+    sealift = str(as_user.bin / "sealift")
+
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sealift, *arguments], cwd=folder, env=env, capture_output=True, text=True, check=False)
+
+    built = call("build", "-F", *release(), "hello.sif", "hello.def")
+    assert built.returncode == 0, built.stderr
+    done = call("run", "--engine", "embedded", "hello.sif", "root")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "Hello, root!"), done.stderr
