@@ -188,6 +188,19 @@ def test_objects_are_placed(sizes: list[int], offsets: list[int], partition: int
     assert (list(plan.offsets), plan.partition_offset) == (offsets, partition)
 
 
+def test_a_partition_is_filled_up_to_whole_pages(tmp_path: Path) -> None:
+    with (tmp_path / "x.sif").open("w+b") as file:
+        plan = plan_sif(())
+        file.seek(plan.partition_offset)
+        file.write(b"p" * 5000)
+        write_sif(file, plan, partition_size=5000, architecture=amd64(), image_id=IMAGE_ID, time=TIME)
+        file.flush()
+        image = read_sif(file)
+        assert image.primary_partition.size == 8192
+        assert image.data(image.descriptors[0]) == b"p" * 5000 + bytes(3192)
+        assert (tmp_path / "x.sif").stat().st_size == file.tell() == 32768 + 8192
+
+
 def test_what_cannot_be_placed_is_a_value_error() -> None:
     one = SifObject(data_type=DataType.GENERIC, data=b"")
     assert len(plan_sif([one] * 47).objects) == 47

@@ -67,11 +67,16 @@ def write_sif(
 ) -> None:
     """Write everything but the partition, whose `partition_size` bytes lie at `plan.partition_offset` already.
 
-    `partition_size` counts the padding of the file system too. `image_id` is 16 bytes (see `derive_id`), `time` seconds
+    The partition is filled up with zeros to whole pages and counts them: Linux reads a loop device by sectors, and would
+    not see the end of one that stops in the middle of a sector. `image_id` is 16 bytes (see `derive_id`), `time` seconds
     since 1970: equal arguments give equal bytes. `target` is left at the end of the partition.
     """
     if len(image_id) != 16:
         raise ValueError(f"the ID of a SIF has 16 bytes, not {len(image_id)}")
+    padding = -partition_size % PARTITION_ALIGNMENT
+    target.seek(plan.partition_offset + partition_size)
+    target.write(bytes(padding))
+    partition_size += padding
     descriptors = _describe(plan, partition_size=partition_size, architecture=architecture, time=time)
     end = plan.partition_offset + partition_size
     header = Header(
