@@ -10,7 +10,7 @@ from typing import TypeVar
 from sealift.core.digest import Digest, parse_digest, sha256
 from sealift.core.event import Events, Said, ignore
 from sealift.core.reference import Reference
-from sealift.errors import FetchError, ImageError, MismatchError, SealiftError
+from sealift.errors import FetchError, ImageError, MismatchError
 from sealift.oci import manifest as oci_manifest
 from sealift.oci.config import SIZE_LIMIT as CONFIG_LIMIT
 from sealift.oci.config import ImageConfig, parse_config
@@ -139,7 +139,7 @@ class Registry:
                 try:
                     data = _read_all(response, limit)
                     _check(data, descriptor.digest, what)
-                except SealiftError as error:
+                except (MismatchError, BrokenError) as error:
                     retries.pause(error)
                     continue
                 return data
@@ -182,7 +182,7 @@ class Registry:
                     )
                 digest = reference.digest or _own_digest(data, response)
                 _check(data, digest, what)
-            except MismatchError as error:
+            except (MismatchError, BrokenError) as error:
                 retries.pause(error)
                 continue
             return Fetched(data=data, media_type=media_type, digest=digest)

@@ -47,9 +47,14 @@ class Request:
 class Response(Protocol):
     """An answer whose body is still to come. `headers` have lower-case names; `url` is where redirects ended."""
 
-    status: int
-    headers: Mapping[str, str]
-    url: str
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    @property
+    def url(self) -> str: ...
 
     def read(self, amount: int) -> bytes:
         """What is there, up to `amount` bytes; b"" at the end. Raises BrokenError, also for an end too early."""
@@ -155,7 +160,7 @@ class _Answer:
     def __init__(self, raw: urllib3.BaseHTTPResponse, url: str) -> None:
         self.status = raw.status
         self.url = url
-        self.headers: Mapping[str, str] = {name.lower(): value for name, value in raw.headers.items()}
+        self.headers = {name.lower(): value for name, value in raw.headers.items()}
         self._raw = raw
 
     def read(self, amount: int) -> bytes:
