@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from sealift.deffile.bodies import argument_pair, meaningful_lines
 from sealift.deffile.characters import decode
-from sealift.deffile.findings import Caution, Fault, as_error
+from sealift.deffile.findings import Caution, Fault, as_error, in_order
 from sealift.deffile.parse import read, read_stage
 from sealift.deffile.source import Segment, Source
 from sealift.deffile.tokens import lines_of, split_tokens
@@ -85,7 +85,17 @@ def defaults_of(stage: Stage) -> dict[str, str]:
     return dict(pair for pair in pairs if pair)
 
 
-def replace_placeholders(source: Source, given: Mapping[str, str], defaults: Mapping[str, str]) -> Replaced:
+def replace_placeholders(
+    source: Source,
+    given: Mapping[str, str],
+    defaults: Mapping[str, str],
+    *,
+    elsewhere: frozenset[str] = frozenset(),
+) -> Replaced:
+    """Fill the placeholders of one stage; one without a value stays and is a fault.
+
+    `elsewhere` are the names that any stage of the file defines.
+    """
     text = source.text
     out: list[str] = []
     segments: list[Segment] = []
@@ -113,7 +123,7 @@ def replace_placeholders(source: Source, given: Mapping[str, str], defaults: Map
         name = match[1]
         value = given.get(name, defaults.get(name))
         if value is None:
-            faults.setdefault(name, _undefined(source, match, given, defaults))
+            faults.setdefault(name, _undefined(source, match, (*given, *defaults), elsewhere))
             continue
         put(text[at : match.start()], at, match.start())
         put(_nested(value, given, defaults), match.start(), match.end())
@@ -140,7 +150,7 @@ def prepare(
     allow_unused: bool = False,
 ) -> Prepared:
     """Read, fill and read again. DefinitionError with every fault of the first reading that has any."""
-    from sealift.deffile.stages import find_build_faults
+    from sealift.deffile.stages import find_build_faults, find_header_faults
 
     arguments = given or BuildArguments()
     reading = read(data, file=file)
@@ -149,9 +159,10 @@ def prepare(
     cautions = list(reading.cautions)
     faults: list[Fault] = []
     stages, texts, consumed = [], [], set[str]()
+    elsewhere = frozenset(name for stage in reading.definition.stages for name in defaults_of(stage))
     for stage, source in zip(reading.definition.stages, reading.sources, strict=True):
         cautions += argument_cautions(stage, source)
-        replaced = replace_placeholders(source, arguments.values, defaults_of(stage))
+        replaced = replace_placeholders(source, arguments.values, defaults_of(stage), elsewhere=elsewhere)
         consumed |= replaced.consumed
         faults += replaced.faults
         if replaced.faults:
@@ -164,11 +175,12 @@ def prepare(
     if unused and not faults and not allow_unused:
         faults.append(_unused(unused, reading.definition, reading.sources))
     definition = Definition(file=file, blocks=tuple(stages))
-    if not faults:
-        faults += find_build_faults(definition)
+    faults += find_header_faults(reading.definition) if faults else find_build_faults(definition)
     if faults:
         raise as_error(faults)
-    return Prepared(definition=definition, text="".join(texts), consumed=frozenset(consumed), cautions=tuple(cautions))
+    return Prepared(
+        definition=definition, text="".join(texts), consumed=frozenset(consumed), cautions=in_order(cautions)
+    )
 
 
 def argument_cautions(stage: Stage, source: Source) -> list[Caution]:
@@ -185,7 +197,7 @@ def argument_cautions(stage: Stage, source: Source) -> list[Caution]:
                         id="skipped-argument",
                         message=f"`{line}` is skipped: it is not of the form `key=value`",
                         where=source.span(at, at + len(line)),
-                        hints=(f"write: {line.strip('= ').split(' ')[0] or 'NAME'}=VALUE",),
+                        hints=(f"write: {'NAME' if line.startswith('=') else line.split()[0]}=VALUE",),
                     )
                 )
     at = 0
@@ -235,12 +247,21 @@ def _nested(value: str, given: Mapping[str, str], defaults: Mapping[str, str]) -
     return filled
 
 
-def _undefined(source: Source, match: re.Match[str], given: Mapping[str, str], defaults: Mapping[str, str]) -> Fault:
+def _undefined(source: Source, match: re.Match[str], known: tuple[str, ...], elsewhere: frozenset[str]) -> Fault:
     name = match[1]
-    close = nearest(name, (*given, *defaults))
-    hints = [f"did you mean `{{{{ {close} }}}}`?"] if close else []
-    hints.append(f"give it: --build-arg {name}=VALUE, or put {name}=VALUE below `%arguments` of this stage")
-    hints.append(f"if it is meant for another program, write {{{{ ({name}) }}}}, which Jinja, Go and Helm read alike")
+    close = nearest(name, known)
+    hints = []
+    if name in elsewhere:
+        hints.append(
+            f"the `%arguments` of another stage do not count here: repeat {name}=VALUE below this `Bootstrap:`"
+        )
+    elif close:
+        hints.append(f"did you mean `{{{{ {close} }}}}`?")
+    if name not in elsewhere:
+        hints.append(f"give it: --build-arg {name}=VALUE, or put {name}=VALUE below `%arguments` of this stage")
+        hints.append(
+            f"if it is meant for another program, write {{{{ ({name}) }}}}, which Jinja, Go and Helm read alike"
+        )
     return Fault(
         message=f"`{match[0]}` has no value".replace("\n", " "),
         apptainer=f"build var {name} is not defined through either --build-arg (--build-arg-file) "

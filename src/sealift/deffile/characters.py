@@ -13,6 +13,8 @@ BLANKS = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map
 """Go's `unicode.IsSpace`. Python's own set also has U+001C to U+001F."""
 
 _BETWEEN = re.compile(f"[{BLANKS}]+")
+_PICTURES = {**{code: 0x2400 + code for code in range(0x20) if code not in (0x09, 0x0A)}, 0x7F: 0x2421}
+_PICTURES |= dict.fromkeys((*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF), 0xFFFD)
 _ESCAPED = re.compile("[\udc80-\udcff]")
 
 
@@ -42,3 +44,11 @@ def lower(text: str) -> str:
 def show(text: str) -> str:
     """Text as JSON from Go would have it: each byte that is not UTF-8 becomes U+FFFD."""
     return _ESCAPED.sub("\ufffd", text)
+
+
+def printable(text: str) -> str:
+    """Text for people, of the same length: control characters as their pictures, bytes that are not UTF-8 as U+FFFD.
+
+    A recipe from elsewhere must not steer the terminal on which its faults are shown.
+    """
+    return show(text).translate(_PICTURES)

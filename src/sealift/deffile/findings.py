@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
+from sealift.deffile.characters import printable
 from sealift.errors import DefinitionError, Span
 
 
@@ -32,9 +33,18 @@ class Caution:
 def as_error(faults: Sequence[Fault]) -> DefinitionError:
     """One error for at least one fault, in the order of the file; the first is the error, the rest its `others`."""
     errors = [
-        DefinitionError(fault.message, hints=fault.hints, where=fault.where) for fault in sorted(faults, key=_place)
+        DefinitionError(printable(fault.message), hints=tuple(map(printable, fault.hints)), where=fault.where)
+        for fault in sorted(faults, key=_place)
     ]
     return DefinitionError(errors[0].message, hints=errors[0].hints, where=errors[0].where, others=tuple(errors[1:]))
+
+
+def in_order(cautions: Iterable[Caution]) -> tuple[Caution, ...]:
+    """In the order of the file, with words that can be printed."""
+    return tuple(
+        replace(one, message=printable(one.message), hints=tuple(map(printable, one.hints)))
+        for one in sorted(cautions, key=lambda one: (one.where.line, one.where.column))
+    )
 
 
 def _place(fault: Fault) -> tuple[int, int]:

@@ -34,7 +34,8 @@ def read_header(source: Source, end: int) -> HeaderReading:
     fields: list[Field] = []
     faults: list[Fault] = []
     cautions: list[Caution] = []
-    pending, so_far, began = "", "", 0
+    pending, so_far = "", ""
+    began = waiting = 0
     lost: dict[str, Span] = {}
     lines = list(lines_of(source.text, 0, end))
     while lines and not lines[-1][1]:
@@ -44,7 +45,7 @@ def read_header(source: Source, end: int) -> HeaderReading:
     for at, line in lines:
         if not line or line.startswith("#"):
             if pending:
-                faults.append(_crash(source, began, pending))
+                faults.append(_crash(source, waiting, pending))
                 lost.pop(pending, None)
             pending, so_far = "", ""
             continue
@@ -60,7 +61,7 @@ def read_header(source: Source, end: int) -> HeaderReading:
                 continue
             key, value, began = lower(trim(written)), trim(value), at
         if value.endswith("\\"):
-            pending, so_far = key, value.removesuffix("\\")
+            pending, so_far, waiting = key, value.removesuffix("\\"), began
             if so_far.endswith("\\n"):
                 so_far = so_far.removesuffix("\\n") + "\n"
             lost[key] = here
@@ -102,7 +103,7 @@ def _no_value(source: Source, at: int, written: str) -> Fault:
     section = named_section(lower(first))
     if is_header_keyword(lower(first)):
         rest = trim(trim(written)[len(first) :])
-        hint = f"write: {show_keyword(lower(first))}: {rest}"
+        hint = f"write: {show_keyword(lower(first))}: {rest.strip(chr(34))}"
     elif section:
         hint = f"a section begins with a percent sign: `%{section}`; above the first one stand `Key: value` lines"
     else:
@@ -162,7 +163,7 @@ def _cautions(
         found.append(
             Caution(
                 id="carriage-return",
-                message="lines end in a lone carriage return, so that the whole file is one line",
+                message=f"a lone carriage return is part of the value of `{show_keyword(key)}`",
                 where=span,
                 hints=("convert it: tr '\\r' '\\n' < FILE > NEW",),
             )

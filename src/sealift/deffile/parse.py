@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from sealift.deffile.bodies import file_pair, label_pair, meaningful_lines
 from sealift.deffile.characters import BLANKS, decode, lower, trim
-from sealift.deffile.findings import Caution, Fault, as_error
+from sealift.deffile.findings import Caution, Fault, as_error, in_order
 from sealift.deffile.header import read_header
 from sealift.deffile.refusals import (
     app_without_name,
@@ -68,7 +68,7 @@ def read(data: bytes | str, *, file: str = "definition file") -> Reading:
         definition=Definition(file=file, blocks=tuple(reading.stage for reading in readings)),
         sources=tuple(parts[row] for row in kept),
         faults=tuple(faults),
-        cautions=tuple(caution for reading in readings for caution in reading.cautions),
+        cautions=in_order(caution for reading in readings for caution in reading.cautions),
     )
 
 
@@ -187,12 +187,15 @@ class _Collected:
 
     def _take_script(self, token: Token, section: Section, body: str) -> None:
         before = self.scripts.get(section.name) or Script(name=section.name)
+        numbers = _line_numbers(self.source, token, body)
+        if before.text and not before.text.endswith("\n"):
+            numbers = numbers[1:]  # the trimmed body of a first section goes on in this one's first line
         self.scripts[section.name] = Script(
             name=section.name,
             arguments=before.arguments if section.arguments is None else section.arguments,
             text=before.text + body,
             spans=(*before.spans, section.span),
-            lines=(*before.lines, *_line_numbers(self.source, token, body)),
+            lines=(*before.lines, *numbers),
         )
 
 

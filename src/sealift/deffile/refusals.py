@@ -13,8 +13,15 @@ from sealift.errors import Span
 
 
 def empty_file(source: Source) -> Fault:
+    lines = [trim(line) for line in source.text.split("\n")]
+    if not any(lines):
+        message = "the definition file is empty"
+    elif all(line.startswith("#") for line in lines if line):
+        message = "the definition file holds only comments"
+    else:
+        message = "nothing in the definition file counts: its header line ends in `\\` and nothing continues it"
     return Fault(
-        message="the definition file is empty" if not trim(source.text) else "the definition file holds only comments",
+        message=message,
         apptainer="no stages found in definition file",
         where=None if not source.text else source.span(0, source.text.find("\n") % (len(source.text) + 1)),
         hints=("the shortest one that builds: Bootstrap: docker, and on the next line From: ubuntu:24.04",),

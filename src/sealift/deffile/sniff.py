@@ -38,7 +38,7 @@ _MAGIC: tuple[tuple[int, bytes, What], ...] = (
     (1080, b"\x53\xef", "ext"),
 )
 _DOCKERFILE = re.compile(rb"(?im)^[ \t]*(from[ \t]+[^\s:=%]\S*|run[ \t]+\S|copy[ \t]+\S|cmd[ \t]+\[|workdir[ \t]+/)")
-_HEADER = re.compile(rb"(?im)^[ \t]*(bootstrap|from|stage|mirrorurl)[ \t]*:")
+_HEADER = re.compile(rb"(?im)^[ \t]*(bootstrap\b|(from|stage|mirrorurl)[ \t]*:)")
 _HEADING = re.compile(rb"(?m)^%[a-z]")
 _YAML = re.compile(rb"(?m)\A(---|services:|spack:|name:|dependencies:|apiVersion:)")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 from dataclasses import dataclass
 
+from sealift.deffile.characters import printable
 from sealift.errors import Span
 
 
@@ -63,7 +64,7 @@ class Source:
             line=row + 1,
             column=column + 1,
             length=max(1, min(last - first, len(line) - column)),
-            text=line,
+            text=printable(line),
         )
 
     def part(self, start: int, end: int) -> Source:

@@ -53,6 +53,12 @@ def find_build_faults(definition: Definition) -> list[Fault]:
     return faults
 
 
+def find_header_faults(definition: Definition) -> list[Fault]:
+    """Only the faults that no value of a placeholder can mend: stages without a header."""
+    stages = definition.stages
+    return [_no_header(stage, stages[number + 1 :]) for number, stage in enumerate(stages) if stage.header is None]
+
+
 def _no_header(stage: Stage, later: tuple[Stage, ...]) -> Fault:
     where = stage.sections[0].span if stage.sections else stage.span
     if later:
@@ -89,6 +95,13 @@ def _unknown_agent(stage: Stage) -> Fault:
     field = stage.field("bootstrap")
     lowered = agent.lower()
     meant = nearest(lowered, AGENTS)
+    if "\r" in agent:
+        return Fault(
+            message="the lines end in lone carriage returns, so that the whole file is one line",
+            apptainer=f"unable to get conveyorpacker: invalid build source {agent}",
+            where=field.span if field else stage.span,
+            hints=("convert it: tr '\\r' '\\n' < FILE > NEW",),
+        )
     if lowered in AGENTS:
         hint = f"write it in lower case: Bootstrap: {lowered}"
     elif lowered.partition(":")[0] in _DISTRIBUTIONS:

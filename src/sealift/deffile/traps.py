@@ -171,7 +171,8 @@ def _heading_traps(stage: Stage) -> Iterator[Caution]:
                 where=section.span,
                 hints=("make one section of them",),
             )
-        last[section.name] = section
+        if section.arguments is not None:
+            last[section.name] = section
 
 
 def _stage_traps(stage: Stage) -> Iterator[Caution]:
@@ -186,6 +187,7 @@ def _stage_traps(stage: Stage) -> Iterator[Caution]:
             message=f"the here-document `{opened[1]}` does not end in this section",
             where=section.span,
             hints=(
-                f"write `{opened[1]}` alone on a line; `Bootstrap:` in column 1 ends the section, a `%` in front too",
+                f"close it with a line `{opened[1]}`",
+                "or, where it holds `Bootstrap:` in column 1 or a line that begins with `%`, bring it with `%files`",
             ),
         )

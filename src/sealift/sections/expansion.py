@@ -1,7 +1,7 @@
 """`%files` sources as a shell reads them: `~`, `$NAME`, `{a,b}`, `*`, `?`, `[…]` and backslashes.
 
-Apptainer 1.4 gives each source, blanks in it protected, to a shell as the words of a `for` loop. So does this; the shell
-is the host's bash, which alone knows braces, else its /bin/sh.
+Apptainer 1.4 gives each source, blanks in it protected, to a shell as the words of a `for` loop. So does this; the
+shell is the host's bash, which alone knows braces, else its /bin/sh.
 """
 
 from __future__ import annotations

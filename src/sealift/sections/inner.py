@@ -1,4 +1,4 @@
-"""Functions for `Sandbox.call("sealift.sections.inner:NAME", …)`: they run inside, and speak JSON with the outer side."""
+"""Functions for `Sandbox.call("sealift.sections.inner:NAME", …)`: they run inside and speak JSON."""
 
 from __future__ import annotations
 

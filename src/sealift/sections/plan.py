@@ -62,7 +62,7 @@ class BeginMetadata:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyFromHost:
-    """`%files`: `expansion.expand_host_copies`, then `inner.copy_from_host`. Sources count from where the build began."""
+    """`%files`: `expansion.expand_host_copies`, then `inner.copy_from_host`. Sources count from where the build is."""
 
     copies: tuple[FileCopy, ...]
 
@@ -92,7 +92,7 @@ Step = RunScript | Bootstrap | BeginMetadata | CopyAppFiles | CopyFromHost | Cop
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Where things lie while a stage is built. `root` is the root as %pre and %setup see it; scripts are files there."""
+    """Where things lie while a stage is built. `root` is the root as %pre and %setup see it; scripts are files."""
 
     root: str
     pre_script: str = "/tmp/pre"  # noqa: S108 -- a default to show; a build gives its own

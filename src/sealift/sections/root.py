@@ -1,4 +1,4 @@
-"""What lies in a root filesystem, seen without leaving it: a directory, a tree, or a record of the few files that count.
+"""What lies in a root filesystem, seen without leaving it: a directory, a tree, or a record of the files that count.
 
 Paths begin with `/` and are text with `surrogateescape`. Symbolic links are followed as a process with this root would
 follow them, so that no link of an image leads to the host.
@@ -79,7 +79,7 @@ class DirectoryRoot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreeRoot:
-    """A root that is a tree; `read` gives the content of the file in a row, at most CONTENT_LIMIT bytes are asked for."""
+    """A root that is a tree; `read` gives the content of the file in a row, never more than CONTENT_LIMIT bytes."""
 
     tree: Tree
     read: Callable[[int], bytes]
