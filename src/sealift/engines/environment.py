@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+MORE_PATHS = ("/bin", "/usr/bin", "/sbin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin")
 LIBRARIES = "/.singularity.d/libs"
 ENVIRONMENT_FILE = "/.singularity.d/env/91-environment.sh"
 PROMPT = "Apptainer> "
@@ -95,6 +96,9 @@ def voices(
     for key, value in own.items():
         for family in FAMILIES:
             host[f"{family}_{key}"] = value
+    if not clean:
+        # Under this name Apptainer keeps the caller's PATH, with what it puts behind it.
+        host["USER_PATH"] = ":".join((caller.get("PATH", ""), *MORE_PATHS))
     host["HOME"] = home
     host["PATH"] = DEFAULT_PATH
     return Voices(host=host, orders=orders, warnings=tuple(warnings))

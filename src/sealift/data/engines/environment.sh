@@ -4,8 +4,8 @@
 # the umask, the names among SEALIFT_NAMES that are set, an empty line, `export -p`, and the last line below.
 # The caller's orders are the statements in SEALIFT_ORDER_1, _2, …; they are carried out once, behind 99-base.sh.
 
-# Shells set these for themselves; the scripts must find what the image gives, or nothing.
-unset PATH PS1 PS2 PS4
+# Shells set some of these for themselves; the scripts must find what the image gives, or nothing.
+unset PATH PS1 PS2 PS4 $SEALIFT_NAMES
 export PWD
 
 sealift_fix_path() {

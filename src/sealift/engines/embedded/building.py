@@ -54,7 +54,7 @@ def build(container: Container, source: rootfs.Source, *, own_namespace: bool) -
 def _enter_session() -> None:
     """A tmpfs needs a folder to be mounted on, which it covers until it is the root and the host lies below it."""
     base = next(each for each in _BASES if os.path.isdir(each))
-    kernel.mount("sealift", base, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=755")
+    kernel.mount("tmpfs", base, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=755")
     for name in (HOST, IMAGE, POINTS, ROOT):
         os.mkdir(base + name, 0o755)
     kernel.pivot_root(base, base + HOST)

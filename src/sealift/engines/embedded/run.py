@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from sealift.core.event import Events, Said, ignore
 from sealift.core.launch import LaunchPlan
 from sealift.engines import environment as rules
+from sealift.engines import plainshell
 from sealift.engines.binds import binds_of
 from sealift.engines.embedded import action, building, identity, layout, namespaces, rootfs, scripts, waiting
 from sealift.engines.embedded.image import check_architecture, find_image
@@ -84,9 +85,10 @@ def prepare(plan: LaunchPlan, *, env: Mapping[str, str], events: Events = ignore
     first = layout.lay_out(plan, home=home, terminal=terminal)
     here = () if contain else layout.cwd_steps(os.path.realpath(cwd) if cwd else "")
     files = {} if (resolv_conf := _read("/etc/resolv.conf")) is None else {"/etc/resolv.conf": resolv_conf}
+    shell = plan.shell or env.get("APPTAINER_SHELL") or env.get("SINGULARITY_SHELL")
     voices = rules.voices(
         env,
-        ordered=plan.env,
+        ordered={**_env_files(plan, env, cwd), **plan.env},
         clean=plan.clean_env or plan.contain_all,
         home=home.target,
         own={
@@ -94,6 +96,7 @@ def prepare(plan: LaunchPlan, *, env: Mapping[str, str], events: Events = ignore
             "CONTAINER": image.path,
             "BIND": ",".join(bind.destination for bind in binds),
             "APPNAME": plan.app or "",
+            **({"SHELL": shell} if shell else {}),
         },
     )
     for each in (*warnings, *voices.warnings):
@@ -115,9 +118,24 @@ def prepare(plan: LaunchPlan, *, env: Mapping[str, str], events: Events = ignore
         ),
         voices=voices,
         script=script,
-        shell=plan.shell or env.get("APPTAINER_SHELL") or env.get("SINGULARITY_SHELL"),
+        shell=shell,
         terminal=terminal if contain else "",
     )
+
+
+def _env_files(plan: LaunchPlan, env: Mapping[str, str], cwd: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for path in plan.env_files:
+        try:
+            with open(os.path.join(cwd or "/", path), encoding="utf-8", errors="surrogateescape") as file:
+                text = file.read()
+        except OSError as error:
+            raise UsageError(
+                f"`--env-file {path}` cannot be read: {(error.strerror or str(error)).lower()}",
+                hints=("a file of lines NAME=VALUE",),
+            ) from error
+        found |= plainshell.read_env_file(text, env, name=path)
+    return found
 
 
 def _on_host(steps: tuple[layout.Step, ...]) -> tuple[layout.Step, ...]:

@@ -7,22 +7,17 @@ the image's bash is taken where it has one, its `/bin/sh` else. Without any shel
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sealift.engines import environment as rules
+from sealift.engines import plainshell
 from sealift.engines.embedded.exports import read_exports
 
 LAST_LINE = b"# sealift: told\n"
 SHELLS = ("/bin/bash", "/bin/sh")
-
-_ASSIGNMENT = re.compile(
-    r"\s*(?:export\s+)?([A-Za-z_]\w*)=(\"(?:[^\"\\`]|\\.)*\"|'[^']*'|[^\s\"'`;&|<>()]*)\s*(?:#.*)?"
-)
-# What our own and Apptainer's 10-docker2singularity.sh say: export NAME="${NAME:-"value"}"
-_DEFAULT = re.compile(r"\s*export\s+([A-Za-z_]\w*)=\"\$\{\1:-\"((?:[^\"\\`]|\\.)*)\"\}\"\s*")
-_REFERENCE = re.compile(r"\\([\"\\$`])|\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?::?-([^{}]*))?\})")
+SHELLS_OWN = frozenset(("BASHOPTS", "BASH_VERSINFO", "EUID", "PPID", "SHELLOPTS", "UID"))
+"""Variables that bash lets nobody unset; what the host has under these names goes on to the program."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +38,9 @@ def source(voices: rules.Voices, script: str) -> Said:
         return _without_shell(voices)
     begin = rules.scripts_begin_with(voices.host)
     begin["SEALIFT_NAMES"] = " ".join(
-        key for key in voices.host if rules.is_name(key) and key not in rules.KEPT_DURING_SCRIPTS
+        key
+        for key in voices.host
+        if rules.is_name(key) and key not in rules.KEPT_DURING_SCRIPTS and key not in SHELLS_OWN
     )
     for number, line in enumerate(rules.order_lines(voices.orders), 1):
         begin[f"SEALIFT_ORDER_{number}"] = line
@@ -94,35 +91,12 @@ def _without_shell(voices: rules.Voices) -> Said:
         if name in ("99-base.sh", "99-runtimevars.sh", "95-apps.sh"):
             continue
         with open(os.path.join(folder, name), encoding="utf-8", errors="surrogateescape") as file:
-            env |= _assignments(file.read(), env)
+            env |= plainshell.assignments(file.read(), env)
     paths = env.get("PATH", "").split(":") if env.get("PATH") else []
     env["PATH"] = ":".join([*paths, *(each for each in rules.DEFAULT_PATH.split(":") if each not in paths)])
     env["LD_LIBRARY_PATH"] = ":".join(filter(None, (env.get("LD_LIBRARY_PATH"), rules.LIBRARIES)))
     for key, value in voices.orders.items():
-        env[key] = _expand(value, env) + (f":{rules.LIBRARIES}" if key == "LD_LIBRARY_PATH" else "")
+        env[key] = plainshell.expand(value, env) + (f":{rules.LIBRARIES}" if key == "LD_LIBRARY_PATH" else "")
     prepended, appended, whole = (env.pop(f"SING_USER_DEFINED_{kind}PATH", "") for kind in ("PREPEND_", "APPEND_", ""))
     env["PATH"] = whole or ":".join(filter(None, (prepended, env["PATH"], appended)))
     return Said(exported=env, known=frozenset(), umask=None)
-
-
-def _assignments(text: str, env: Mapping[str, str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for line in text.splitlines():
-        if default := _DEFAULT.fullmatch(line):
-            name, value = default.groups()
-            found[name] = env.get(name) or found.get(name) or _expand(value, {**env, **found})
-        elif match := _ASSIGNMENT.fullmatch(line):
-            name, value = match.groups()
-            if value.startswith("'"):
-                found[name] = value[1:-1]
-            else:
-                found[name] = _expand(value[1:-1] if value.startswith('"') else value, {**env, **found})
-    return found
-
-
-def _expand(value: str, env: Mapping[str, str]) -> str:
-    def one(match: re.Match[str]) -> str:
-        escaped, plain, braced, default = match.groups()
-        return escaped or env.get(plain or braced) or default or ""
-
-    return _REFERENCE.sub(one, value)
