@@ -34,13 +34,21 @@ class Layer:
         return self.opener()
 
     def read(self, work: Callable[[BinaryIO], T]) -> T:
-        """Give `work` the stream; once more when wrong bytes arrived and were fetched anew while it read."""
+        """Give `work` the stream; once more when wrong bytes arrived and were fetched anew while it read.
+
+        What `work` leaves unread is read behind it, so that its result stands for verified bytes.
+        """
         try:
-            with self.open() as stream:
-                return work(stream)
+            return self._read(work)
         except MismatchError:
-            with self.open() as stream:
-                return work(stream)
+            return self._read(work)
+
+    def _read(self, work: Callable[[BinaryIO], T]) -> T:
+        with self.open() as stream:
+            result = work(stream)
+            while not stream.closed and stream.read(1 << 20):
+                pass
+            return result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 
 from sealift.errors import FetchError
 
-_PARAMETER = re.compile(r'\s*([A-Za-z0-9!#$%&\'*+.^_`|~-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))\s*')
-_SCHEME = re.compile(r"\s*([A-Za-z0-9-]+)(?:\s+|$)")
+_ITEM = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')
+"""What stands between commas that are not quoted: a parameter, or a scheme with its first one."""
+_PARAMETER = re.compile(r'([\w!#$%&\'*+.^`|~-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"=]+))', re.ASCII)
+_SCHEME = re.compile(r"([A-Za-z0-9-]+)(?:\s+(.*))?", re.DOTALL)
 DEFAULT_LIFE = 60.0
 """Seconds that a token lives when its server does not say: the specification's own number."""
 TOKEN_LIMIT = 1 << 20
@@ -37,31 +39,21 @@ class Token:
 
 def parse_challenges(header: str) -> tuple[Challenge, ...]:
     """Read a `WWW-Authenticate` header, several in one line included; what cannot be read is left out."""
-    found: list[Challenge] = []
-    position = 0
-    while position < len(header):
-        scheme = _SCHEME.match(header, position)
-        if not scheme:
-            break
-        position = scheme.end()
-        parameters: dict[str, str] = {}
-        while match := _PARAMETER.match(header, position):
-            quoted, bare = match[2], match[3]
-            parameters[match[1].lower()] = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else bare
-            position = match.end()
-            comma = re.match(r"\s*,\s*", header[position:])
-            if not comma:
-                break
-            # Behind a comma stands a further parameter, or the next challenge.
-            position += comma.end()
-            if not _PARAMETER.match(header, position):
-                break
-        found.append(Challenge(scheme=scheme[1].lower(), parameters=parameters))
-        rest = re.match(r"[^,]*,\s*", header[position:]) if not _SCHEME.match(header, position) else None
-        position += rest.end() if rest else 0
-        if not parameters and not rest and position >= len(header):
-            break
-    return tuple(found)
+    found: list[tuple[str, dict[str, str]]] = []
+    for match in _ITEM.finditer(header):
+        item = match[0].strip()
+        parameter = _PARAMETER.fullmatch(item)
+        if parameter is None:
+            scheme = _SCHEME.fullmatch(item)
+            if scheme is None:
+                continue
+            found.append((scheme[1].lower(), {}))
+            parameter = _PARAMETER.fullmatch((scheme[2] or "").strip())
+        if parameter is not None and found:
+            quoted = parameter[2]
+            value = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else parameter[3]
+            found[-1][1][parameter[1].lower()] = value
+    return tuple(Challenge(scheme=scheme, parameters=parameters) for scheme, parameters in found)
 
 
 def parse_token(data: bytes, *, realm: str) -> Token:

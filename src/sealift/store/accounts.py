@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sealift.core.digest import Digest, parse_digest
-from sealift.errors import ImageError
+from sealift.errors import ImageError, SealiftError
 from sealift.store.hashing import digest_file
 from sealift.store.leases import Leases
 from sealift.store.parts import Parts, part_name
 
 Check = Callable[[str], object]
-"""Looks at the file of a result; raises ImageError, ValueError or OSError when it is damaged."""
+"""Looks at the file of a result; raises SealiftError, ValueError or OSError when it is damaged."""
 
 KEEP_PARTS = 7 * 86400.0
 """Seconds for which an interrupted download is worth resuming."""
@@ -125,7 +125,7 @@ def verify(root: str, checks: Mapping[str, Check], *, remove: Callable[[str], No
             _verify_entry(root, entry, checks.get(entry.kind))
         except FileNotFoundError:
             continue  # pruned meanwhile
-        except (ImageError, ValueError, OSError) as error:
+        except (SealiftError, ValueError, OSError) as error:
             damaged.append(Damaged(name=entry.name, problem=str(error)))
             remove(entry.name)
     return tuple(damaged)

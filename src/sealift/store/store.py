@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Self
 
 from sealift.core.digest import Digest, hex_part, sha256
 from sealift.core.event import Events, Said, ignore
-from sealift.errors import FetchError, ImageError, MismatchError, SealiftError
+from sealift.errors import FetchError, MismatchError, SealiftError
 from sealift.store import accounts
 from sealift.store.accounts import Check, Damaged, Pruned, Usage
 from sealift.store.arrival import Arrival
@@ -142,14 +142,14 @@ class Store:
     def find(self, kind: str, key: str, *, check: Check | None = None) -> str | None:
         """The path of a result, marked as used now; None when there is none.
 
-        `check(path)` may look at it quickly; if it raises ImageError or OSError, the damaged result is removed.
+        `check(path)` may look at it quickly; if it raises, the damaged result is removed.
         """
         path = self._use(self._name(kind, key))
         if path is None or check is None:
             return path
         try:
             check(path)
-        except (ImageError, OSError, ValueError) as error:
+        except (SealiftError, OSError, ValueError) as error:
             self._say(f"the cached {kind}/{key} is damaged and is made anew: {error}", "warning")
             self.drop(kind, key)
             return None
