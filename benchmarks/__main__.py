@@ -118,7 +118,7 @@ def _result(work: works.Work, bench: works.Bench, as_user: users.AsUser, user: u
 def _compare(benches: Sequence[works.Bench]) -> bool:
     """Say for each tool's pulled image where its tree is not Apptainer's own; True when one is not."""
     images = {bench.tool.name: bench.pulled for bench in benches if bench.pulled.exists()}
-    theirs = images.get("Apptainer")
+    theirs = next((path for name, path in images.items() if name.startswith("Apptainer")), None)
     different = False
     for name, ours in images.items():
         if theirs is None or ours == theirs:

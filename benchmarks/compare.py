@@ -23,17 +23,22 @@ def differences(ours: Mapping[bytes, Entry], theirs: Mapping[bytes, Entry]) -> l
     """A line for each path that is not the same in both, in order of path."""
     lines = []
     for path in sorted(ours.keys() | theirs.keys()):
-        if path == OWN or path.startswith(OWN + b"/"):
+        left, right = ours.get(path), theirs.get(path)
+        # An unprivileged Apptainer leaves an empty file where a layer has a device.
+        if path == OWN or path.startswith(OWN + b"/") or _is_device(left) or _is_device(right):
             continue
-        left, right = _facts(ours.get(path)), _facts(theirs.get(path))
-        if left != right:
-            lines.append(f"{show_path(path)}: {left} | {right}")
+        if _facts(left) != _facts(right):
+            lines.append(f"{show_path(path)}: {_facts(left)} | {_facts(right)}")
     return lines
 
 
+def _is_device(entry: Entry | None) -> bool:
+    return entry is not None and (stat.S_ISCHR(entry.mode) or stat.S_ISBLK(entry.mode))
+
+
 def _facts(entry: Entry | None) -> dict[str, object] | None:
-    """What is compared of an entry; None for one that is not there, or a device."""
-    if entry is None or stat.S_ISCHR(entry.mode) or stat.S_ISBLK(entry.mode):
+    """What is compared of an entry; None for one that is not there."""
+    if entry is None:
         return None
     return {
         "mode": oct(entry.mode),

@@ -12,7 +12,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tests.ground import debian, layouts
 
@@ -134,9 +134,14 @@ def _tar(root: Path, paths: Sequence[str]) -> bytes:
 
 def _tar_of(files: dict[str, bytes]) -> bytes:
     out = io.BytesIO()
+    folders = {str(parent) for path in files for parent in PurePosixPath(path).parents} - {"."}
     with tarfile.open(fileobj=out, mode="w") as archive:
-        for path, data in sorted(files.items()):
+        for path in sorted(folders | files.keys()):
             member = tarfile.TarInfo(path)
-            member.size, member.mtime = len(data), EPOCH
-            archive.addfile(member, io.BytesIO(data))
+            member.mtime = EPOCH
+            if path in folders:
+                member.type, member.mode = tarfile.DIRTYPE, 0o755
+            else:
+                member.size = len(files[path])
+            archive.addfile(member, io.BytesIO(files.get(path, b"")))
     return out.getvalue()

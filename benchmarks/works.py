@@ -43,8 +43,8 @@ class Tool:
 def _sealift() -> Tool:
     return Tool(
         name="Sealift",
-        pull=lambda target, reference: ("sealift", "-q", "pull", "-F", target, reference),
-        build=lambda target, definition: ("sealift", "-q", "build", "-F", target, definition),
+        pull=lambda target, reference: ("sealift", "pull", "-q", "-F", target, reference),
+        build=lambda target, definition: ("sealift", "build", "-q", "-F", target, definition),
         execute=lambda image: ("sealift", "exec", "--engine", "embedded", image, "true"),
         caches=lambda folder: {"SEALIFT_CACHE_DIR": str(folder)},
     )

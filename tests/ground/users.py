@@ -107,7 +107,8 @@ def _processes_of(uid: int) -> list[tuple[int, str]]:
         try:
             if entry.name.isdigit() and entry.stat().st_uid == uid:
                 line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-                found.append((int(entry.name), line))
+                if line:  # one that ended and waits to be noticed by its parent has none
+                    found.append((int(entry.name), line))
         except OSError:
             continue  # it ended meanwhile
     return found
