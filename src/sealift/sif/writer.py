@@ -67,9 +67,9 @@ def write_sif(
 ) -> None:
     """Write everything but the partition, whose `partition_size` bytes lie at `plan.partition_offset` already.
 
-    The partition is filled up with zeros to whole pages and counts them: Linux reads a loop device by sectors, and would
-    not see the end of one that stops in the middle of a sector. `image_id` is 16 bytes (see `derive_id`), `time` seconds
-    since 1970: equal arguments give equal bytes. `target` is left at the end of the partition.
+    The partition is filled up with zeros to whole pages and counts them: Linux reads a loop device by sectors, and
+    would not see the end of one that stops in the middle of a sector. `image_id` is 16 bytes (see `derive_id`), `time`
+    seconds since 1970: equal arguments give equal bytes. `target` is left at the end of the partition.
     """
     if len(image_id) != 16:
         raise ValueError(f"the ID of a SIF has 16 bytes, not {len(image_id)}")

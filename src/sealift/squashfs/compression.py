@@ -140,6 +140,6 @@ def _unxz(data: bytes | memoryview, limit: int) -> bytes:
         plain = engine.decompress(bytes(data), limit)
     except lzma.LZMAError as error:
         raise ValueError(str(error)) from error
-    if not engine.eof and engine.decompress(b"", 1):
-        raise ValueError("a block is larger than the image's block size")
+    if not engine.eof and (engine.needs_input or engine.decompress(b"", 1) or not engine.eof):
+        raise ValueError("a block is larger than the image's block size, or cut off")
     return plain

@@ -31,6 +31,9 @@ _HEADER = struct.Struct("<III")
 _ENTRY = struct.Struct("<HhHH")
 _INDEX = struct.Struct("<III")
 _RUN_LIMIT = 256
+_LONGEST_RUN = _HEADER.size + _RUN_LIMIT * (_ENTRY.size + NAME_LIMIT)
+_PIECE = 1 << 18
+"""What is read of a listing at once: the size that an inode claims is not to be believed."""
 LISTING_LIMIT = 0x7FFF_0000
 """Linux keeps the listing's size in a signed 32-bit number."""
 
@@ -97,25 +100,31 @@ def read_listing(table: MetadataReader, reference: int, size: int) -> Iterator[t
 
     Raises ImageError for names that no directory can hold, and for a listing that does not end where it should.
     """
-    while size > 0:
-        raw, reference = table.read(reference, _HEADER.size)
-        count, block, _base = _HEADER.unpack(raw)
-        size -= _HEADER.size
-        if count >= _RUN_LIMIT:
-            raise _damaged("a run has too many entries")
-        for _ in range(count + 1):
-            raw, reference = table.read(reference, _ENTRY.size)
-            offset, _delta, kind, length = _ENTRY.unpack(raw)
-            length += 1
-            size -= _ENTRY.size + length
-            if size < 0 or length > NAME_LIMIT or not 1 <= kind <= SOCKET or offset > METADATA_SIZE:
-                raise _damaged("an entry is wrong")
-            name, reference = table.read(reference, length)
-            if b"/" in name or b"\0" in name or name in (b".", b".."):
-                raise _damaged(f"an entry has the name {name!r}")
-            yield name, block << 16 | offset, kind
-    if size < 0:
-        raise _damaged("a listing ends in the middle of an entry")
+    data, position = b"", 0
+    unpack_entry = _ENTRY.unpack_from
+    while size > 0 or position < len(data):
+        if size > 0 and len(data) - position < _LONGEST_RUN:
+            piece, reference = table.read(reference, min(size, _PIECE))
+            data, position = data[position:] + piece, 0
+            size -= len(piece)
+        try:
+            count, block, _base = _HEADER.unpack_from(data, position)
+            position += _HEADER.size
+            if count >= _RUN_LIMIT:
+                raise _damaged("a run has too many entries")
+            for _ in range(count + 1):
+                offset, _delta, kind, length = unpack_entry(data, position)
+                position += 9 + length
+                name = data[position - length - 1 : position]
+                if length >= NAME_LIMIT or not 1 <= kind <= SOCKET or offset > METADATA_SIZE:
+                    raise _damaged("an entry is wrong")
+                if position > len(data):
+                    raise _damaged("a listing ends in the middle of an entry")
+                if b"/" in name or b"\0" in name or name in (b".", b".."):
+                    raise _damaged(f"an entry has the name {name!r}")
+                yield name, block << 16 | offset, kind
+        except struct.error as error:
+            raise _damaged("a listing ends in the middle of an entry") from error
 
 
 def _damaged(what: str) -> ImageError:

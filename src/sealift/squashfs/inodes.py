@@ -84,6 +84,7 @@ _BODIES = {
     FIFO + EXTENDED: struct.Struct("<II"),
     SOCKET + EXTENDED: struct.Struct("<II"),
 }
+_LONGEST_BODY = max(body.size for body in _BODIES.values())
 
 
 def pack_directory(
@@ -188,13 +189,19 @@ class Inode:
 
 def read_inode(table: MetadataReader, reference: int, *, block_size: int, words_limit: int) -> Inode:
     """Read the inode at `reference`; a file with more than `words_limit` blocks is taken for damage."""
-    raw, reference = table.read(reference, _HEAD.size)
-    kind, mode, uid, gid, mtime, number = _HEAD.unpack(raw)
-    body = _BODIES.get(kind)
-    if body is None:
-        raise _damaged(f"there is no inode type {kind}")
-    raw, reference = table.read(reference, body.size)
-    fields = body.unpack(raw)
+    raw, position = table.block(reference >> 16)[0], reference & 0xFFFF
+    if position + _HEAD.size + _LONGEST_BODY <= len(raw):
+        kind, mode, uid, gid, mtime, number = _HEAD.unpack_from(raw, position)
+        body = _body(kind)
+        fields = body.unpack_from(raw, position + _HEAD.size)
+        reference += _HEAD.size + body.size
+    else:
+        # Near its end: the inode may go on in the next block.
+        raw, reference = table.read(reference, _HEAD.size)
+        kind, mode, uid, gid, mtime, number = _HEAD.unpack(raw)
+        body = _body(kind)
+        raw, reference = table.read(reference, body.size)
+        fields = body.unpack(raw)
     basic = kind if kind <= EXTENDED else kind - EXTENDED
     mode = mode & 0o7777 | _FORMATS[basic]
     match kind:
@@ -243,6 +250,13 @@ def read_inode(table: MetadataReader, reference: int, *, block_size: int, words_
         case _:
             nlink, xattr = fields if kind > EXTENDED else (*fields, NO_XATTR)
             return Inode(mode=mode, uid=uid, gid=gid, mtime=mtime, number=number, nlink=nlink, xattr=xattr)
+
+
+def _body(kind: int) -> struct.Struct:
+    body = _BODIES.get(kind)
+    if body is None:
+        raise _damaged(f"there is no inode type {kind}")
+    return body
 
 
 def _directory(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 from sealift.errors import ImageError
@@ -157,8 +158,11 @@ def read_table(pread: Pread, *, compressor: int, index: int, size: int, limit: i
     )
     if size > _TABLE_LIMIT or index + 8 * count > limit:
         raise damaged
-    starts = from_little_endian("Q", pread(8 * count, index))
-    if any(b <= a for a, b in zip(starts, [*starts[1:], index], strict=True)):
+    raw = pread(8 * count, index)
+    if len(raw) < 8 * count:
+        raise damaged
+    starts = from_little_endian("Q", raw)
+    if any(following <= start for start, following in itertools.pairwise([*starts, index])):
         raise damaged
     blocks = MetadataReader(pread, compressor=compressor, start=0, end=index, name=name)
     parts = [blocks.block(start)[0] for start in starts]

@@ -35,6 +35,8 @@ from sealift.squashfs.metadata import MetadataWriter, pack_table
 from sealift.squashfs.placement import NO_FRAGMENT, Fragments, Placement, block_count
 from sealift.squashfs.xattrs import XattrWriter
 
+_NO_WORDS = array("I")
+
 
 def write_tables(
     out: BinaryIO,
@@ -170,6 +172,8 @@ class _Inodes:
             nlink = 1
             group = tree.groups[row]
             if group:
+                if kind == DIRECTORY:
+                    raise ValueError(f"`{show_path(path)}` is a directory and cannot have hard links")
                 nlink, number = self._groups[group]
                 if number:
                     self._numbers.append(number)
@@ -186,8 +190,6 @@ class _Inodes:
             )
             xattr = self.xattrs.number(tree.xattrs[row]) if tree.xattr_sets[tree.xattrs[row]] else NO_XATTR
             if kind == DIRECTORY:
-                if group:
-                    raise ValueError(f"`{show_path(path)}` is a directory and cannot have hard links")
                 self.references.append(0)  # known when the directory is closed
                 opened.append(_OpenDirectory(row, path + b"/" if name else b"", head, xattr))
             else:
@@ -243,8 +245,10 @@ class _Inodes:
         if fragment >= self._fragment_count and fragment != NO_FRAGMENT:
             raise ValueError(f"`{show_path(self._tree.paths[row])}` lies in fragment {fragment}, which is not there")
         count = block_count(size, fragment, self._block_size)
-        first = placement.firsts[row]
-        words = placement.blocks[first : first + count]
+        words = _NO_WORDS
+        if count:
+            first = placement.firsts[row]
+            words = placement.blocks[first : first + count]
         if len(words) != count:
             raise ValueError(f"`{show_path(self._tree.paths[row])}` has {len(words)} blocks and needs {count}")
         return pack_file(
