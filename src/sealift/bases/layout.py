@@ -75,7 +75,11 @@ def open_layout(source: LayoutSource, platform: Platform) -> Iterator[BaseImage]
     if not os.path.isdir(source.path):
         raise NotFoundError(
             f"there is no folder `{source.path}`",
-            hints=(f"if it is a tar file: oci-archive:{source.path}",) if os.path.exists(source.path) else (),
+            hints=(
+                f"if it is a tar file: oci-archive:{source.path}"
+                if os.path.exists(source.path)
+                else "a layout is a folder with an `index.json`; make one with: skopeo copy docker://… oci:FOLDER:TAG",
+            ),
         )
     yield _image(_Folder(source.path), source, source.name, platform)
 

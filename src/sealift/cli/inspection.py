@@ -35,34 +35,21 @@ def execute(options: argparse.Namespace) -> int:
     if options.all:
         wanted = list(_PARTS)
     if options.json or options.all:
-        print(json.dumps(_as_json(found, wanted), indent=4, ensure_ascii=False))
+        print(json.dumps(found.as_json(tuple(wanted)), indent="\t", ensure_ascii=False))
     else:
         print("\n".join(_as_text(found, part) for part in wanted).rstrip("\n"))
     return 0
 
 
-def _as_json(found: Inspection, wanted: list[str]) -> dict[str, object]:
-    whole = found.as_apptainer()
-    data = whole["data"]
-    attributes = data["attributes"] if isinstance(data, dict) else {}
-    kept = {key: value for key, value in attributes.items() if key in wanted}
-    answer: dict[str, object] = {"data": {"attributes": kept}, "type": whole["type"]}
-    if "layers" in wanted and found.layers:
-        answer["layers"] = [dict(layer) for layer in found.layers]
-        answer["tree_digest"] = found.tree_digest
-    return answer
-
-
 def _as_text(found: Inspection, part: str) -> str:
-    match part:
-        case "labels":
-            return "\n".join(f"{key}: {value}" for key, value in sorted(found.labels.items()))
-        case "environment":
-            return "\n".join(f"=== {path} ===\n{text}" for path, text in sorted(found.environment.items()))
-        case "layers":
-            return _layers(found)
-        case _:
-            return str(getattr(found, part))
+    if part == "layers":
+        return _layers(found)
+    value = found.attributes.get(part, "")
+    if part == "environment":
+        return "\n".join(f"=== {path} ===\n{text}\n" for path, text in sorted(dict(value or {}).items()))
+    if part == "labels":
+        return "\n".join(f"{key}: {text}" for key, text in sorted(dict(value or {}).items()))
+    return str(value)
 
 
 def _layers(found: Inspection) -> str:

@@ -3,80 +3,65 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
+from sealift.core.tree import Entry
 from sealift.errors import ImageError
+from sealift.sections.root import CONTENT_LIMIT, DirectoryRoot, Kind, Look, Root, follow
 from sealift.sif.reader import SifImage, is_sif, read_sif
 from sealift.squashfs.reader import SquashfsReader
 
 Form = Literal["sif", "squashfs", "directory"]
-_SQUASHFS_MAGIC = b"hsqs"
+SQUASHFS_MAGIC = b"hsqs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenImage:
-    """An image that is open for reading; `read` follows symbolic links inside the image and never leads out of it."""
+    """An image that is open for reading; `root` shows its files and never leads out of it."""
 
     path: str
     form: Form
+    root: Root
     sif: SifImage | None = None
     squashfs: SquashfsReader | None = None
 
-    def read(self, path: str, limit: int = 16 << 20) -> bytes | None:
-        """The content of a file of the image, None when there is none at `path`."""
-        if self.squashfs is not None:
-            real = self.squashfs.resolve(os.fsencode(path.lstrip("/")))
-            if real is None:
-                return None
-            entry = self.squashfs.lookup(real)
-            return self.squashfs.read_file(real, limit) if entry is not None and entry.is_file else None
-        real_path = _inside(self.path, path)
-        if not os.path.isfile(real_path):
-            return None
-        with open(real_path, "rb") as file:
-            return file.read(limit)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SquashfsRoot:
+    """The root that is in a squashfs."""
+
+    squashfs: SquashfsReader
+
+    def look(self, path: str) -> Look:
+        real = follow(path, self._link)
+        entry = self._entry(real)
+        if entry is None:
+            return Look(real=real)
+        kind: Kind = "directory" if entry.is_dir else "file" if entry.is_file else "other"
+        content = self.squashfs.read_file(entry.path, CONTENT_LIMIT) if entry.is_file else b""
+        return Look(real=real, kind=kind, mode=stat.S_IMODE(entry.mode), content=content)
 
     def names(self, path: str) -> tuple[str, ...]:
-        """The names in a directory of the image; empty when it is not there."""
-        if self.squashfs is not None:
-            real = self.squashfs.resolve(os.fsencode(path.lstrip("/")))
-            return tuple(os.fsdecode(n) for n in self.squashfs.children(real)) if real is not None else ()
-        real_path = _inside(self.path, path)
-        return tuple(sorted(os.listdir(real_path))) if os.path.isdir(real_path) else ()
+        real = follow(path, self._link)
+        return tuple(os.fsdecode(name) for name in self.squashfs.children(os.fsencode(real[1:])))
 
+    def _entry(self, path: str) -> Entry | None:
+        return self.squashfs.lookup(os.fsencode(path[1:]))
 
-def _inside(root: str, path: str) -> str:
-    """`path` below `root`, with symbolic links followed as a process whose root is `root` would."""
-    done: list[str] = []
-    todo = path.strip("/").split("/")[::-1]
-    for _ in range(1000):
-        if not todo:
-            break
-        name = todo.pop()
-        if name in ("", "."):
-            continue
-        if name == "..":
-            del done[-1:]
-            continue
-        here = os.path.join(root, *done, name)
-        if os.path.islink(here):
-            link = os.readlink(here)
-            if link.startswith("/"):
-                done.clear()
-            todo += link.strip("/").split("/")[::-1]
-        else:
-            done.append(name)
-    return os.path.join(root, *done)
+    def _link(self, path: str) -> str | None:
+        entry = self._entry(path)
+        return os.fsdecode(entry.link) if entry is not None and entry.is_symlink else None
 
 
 @contextmanager
 def open_image(path: str) -> Iterator[OpenImage]:
     """Open an image; ImageError when it is none, or damaged."""
     if os.path.isdir(path):
-        yield OpenImage(path=path, form="directory")
+        yield OpenImage(path=path, form="directory", root=DirectoryRoot(path=path))
         return
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -88,10 +73,11 @@ def open_image(path: str) -> Iterator[OpenImage]:
         start = os.pread(descriptor, 64, 0)
         if is_sif(start):
             sif = read_sif(descriptor)
-            offset = sif.root_squashfs.offset
-            yield OpenImage(path=path, form="sif", sif=sif, squashfs=SquashfsReader(descriptor, offset))
-        elif start.startswith(_SQUASHFS_MAGIC):
-            yield OpenImage(path=path, form="squashfs", squashfs=SquashfsReader(descriptor, 0))
+            squashfs = SquashfsReader(descriptor, sif.root_squashfs.offset)
+            yield OpenImage(path=path, form="sif", root=SquashfsRoot(squashfs=squashfs), sif=sif, squashfs=squashfs)
+        elif start.startswith(SQUASHFS_MAGIC):
+            squashfs = SquashfsReader(descriptor, 0)
+            yield OpenImage(path=path, form="squashfs", root=SquashfsRoot(squashfs=squashfs), squashfs=squashfs)
         else:
             raise ImageError(f"`{path}` is no image: neither a SIF nor a squashfs", hints=(f"see: file {path}",))
     finally:

@@ -13,9 +13,12 @@ from sealift.bases import open_image as open_oci_image
 from sealift.core.event import Began, Ended
 from sealift.core.reference import ImageSource
 from sealift.errors import ImageError
+from sealift.evidence.opening import open_image
 from sealift.flows.workshop import Workshop, check_pack
 from sealift.oci.config import ImageConfig
 from sealift.oci.platforms import check_architecture, platform_of
+from sealift.packs.directory import pack_directory
+from sealift.packs.squashlayer import pack_squashfs
 from sealift.packs.tarlayer import pack_tar
 from sealift.store.hashing import digest_file
 
@@ -99,10 +102,6 @@ def _pack_layer(shop: Workshop, layers: Sequence[Layer], number: int, key: str) 
 
 def open_local_image(shop: Workshop, path: str) -> Base:
     """A SIF, a bare squashfs or a directory as one pack."""
-    from sealift.evidence.opening import open_image
-    from sealift.packs.directory import pack_directory
-    from sealift.packs.squashlayer import pack_squashfs
-
     with shop.watch.measure("read base"), open_image(path) as image:
         created: int | None = None
         if image.squashfs is None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import difflib
+import hashlib
 import io
 import os
 from typing import BinaryIO
 
 from sealift.core.epoch import choose_epoch
 from sealift.core.event import Said
-from sealift.core.reference import ImageSource, parse_source
+from sealift.core.reference import ImageSource, Reference, parse_source
 from sealift.deffile.arguments import Prepared, prepare, read_build_arguments
+from sealift.deffile.sniff import refuse_other_files
 from sealift.errors import UsageError
-from sealift.flows.base import Base, fetch_base
+from sealift.evidence.opening import SQUASHFS_MAGIC
+from sealift.flows.base import Base, fetch_base, open_local_image
 from sealift.flows.finish import Ready, check_target, write_result
 from sealift.flows.requests import BuildRequest, BuildResult
 from sealift.flows.stage import Built, build_stage
@@ -23,6 +28,7 @@ from sealift.sections import metadata
 from sealift.sections.draft import Added
 from sealift.sections.layer import layer_tar
 from sealift.sections.root import CONTENT_LIMIT, TreeRoot
+from sealift.sif.reader import is_sif
 
 DEFINITION_LIMIT = 16 << 20
 """Bytes of a definition file; Apptainer refuses sections of more than 64 KiB."""
@@ -36,10 +42,7 @@ def build(request: BuildRequest) -> BuildResult:
     check_target(request.target, force=request.force)
     source = parse_source(request.spec)
     with open_workshop(request) as shop:
-        if source is not None:
-            ready = _converted(shop, source)
-        else:
-            ready = _built(shop, request.spec)
+        ready = _converted(shop, source) if source is not None else _built(shop, request.spec)
         result = write_result(shop, ready)
         shop.store.prune()
         return result
@@ -58,8 +61,6 @@ def _definition_of(source: ImageSource) -> str:
 
 
 def _is_registry(source: ImageSource) -> bool:
-    from sealift.core.reference import Reference
-
     return isinstance(source, Reference)
 
 
@@ -82,8 +83,6 @@ def _built(shop: Workshop, spec: str) -> Ready:
 
 def _repacked(shop: Workshop, path: str) -> Ready:
     """A local image into a new one: what `apptainer build new.sif old.sif` makes."""
-    from sealift.flows.base import open_local_image
-
     base = open_local_image(shop, path)
     text = f"Bootstrap: localimage\nFrom: {path}\n"
     return _ready_without_sections(shop, prepare(text.encode(), file=path), base)
@@ -91,26 +90,34 @@ def _repacked(shop: Workshop, path: str) -> Ready:
 
 def _read_spec(spec: str) -> bytes | None:
     """The definition file's bytes; None where `spec` is an image. UsageError where it is neither."""
-    from sealift.deffile.sniff import refuse_other_files
-    from sealift.sif.reader import is_sif
-
     if os.path.isdir(spec):
         return None
     try:
         with open(spec, "rb") as file:
             start = file.read(64)
-            if is_sif(start) or start.startswith(b"hsqs"):
+            if is_sif(start) or start.startswith(SQUASHFS_MAGIC):
                 return None
             data = start + file.read(DEFINITION_LIMIT)
     except FileNotFoundError as error:
         raise UsageError(
             f"there is no definition file or image `{spec}`",
-            hints=(f"an image of a registry: docker://{spec}",) if not spec.endswith((".def", ".sif")) else (),
+            hints=(_missing_hint(spec),),
         ) from error
     except OSError as error:
         raise UsageError(f"`{spec}` cannot be read: {(error.strerror or '').lower()}") from error
     refuse_other_files(data, name=spec)
     return data
+
+
+def _missing_hint(spec: str) -> str:
+    folder, name = os.path.split(spec)
+    with contextlib.suppress(OSError):
+        close = difflib.get_close_matches(name, os.listdir(folder or "."), n=1)
+        if close:
+            return f"did you mean `{os.path.join(folder, close[0])}`?"
+    if spec.endswith((".def", ".sif")) or "/" not in spec:
+        return f"see what is there: ls {folder or '.'}"
+    return f"an image of a registry: docker://{spec}"
 
 
 def _prepare(shop: Workshop, spec: str, data: bytes) -> Prepared:
@@ -209,8 +216,6 @@ def _with_last_layer(
 def pack_added(shop: Workshop, added: tuple[Added, ...], epoch: int) -> str:
     """The path of a pack with these entries, all of time `epoch`."""
     tar = layer_tar(added, mtime=epoch)
-    import hashlib
-
     key = shop.key("added", hashlib.sha256(tar).hexdigest())
 
     def make(file: BinaryIO) -> None:

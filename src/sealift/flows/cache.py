@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sealift.core.event import Events, ignore
+from sealift.flows.unpacking import forget_unpacked
+from sealift.flows.workshop import verify_pack
 from sealift.store import Damaged, Pruned, Store, Usage, open_store
 from sealift.store.place import choose_cap, choose_place
+
+UNPACKED_KEPT = 30 * 86400.0
+"""Seconds for which an image that was unpacked for a host without mounts is kept unused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +42,12 @@ def prune(environment: Mapping[str, str], max_size: int | None, *, events: Event
     """Remove what was used longest ago until `max_size` bytes are left; None: until the cache's own cap is met."""
     with _opened(environment, events) as store:
         pruned = store.prune(max_size)
+        forget_unpacked(store.root, unused_for=0 if max_size == 0 else UNPACKED_KEPT)
         return _report(store, environment, pruned=pruned)
 
 
 def verify(environment: Mapping[str, str], *, events: Events = ignore) -> CacheReport:
     """Read every entry and remove the damaged ones, which are then fetched or made anew when they are wanted."""
-    from sealift.flows.workshop import verify_pack
-
     with _opened(environment, events) as store:
         damage = store.verify({"packs": verify_pack})
         return _report(store, environment, damage=damage)
@@ -63,4 +67,4 @@ def _report(
 
 def day(seconds: float) -> str:
     """A day for people, in UTC."""
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d")
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%d")

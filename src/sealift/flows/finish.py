@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from sealift import __version__
-from sealift.core.event import Said
+from sealift.core.event import Began, Ended, Said
 from sealift.core.tree import show_path
 from sealift.errors import HostError, SealiftError, UsageError
 from sealift.evidence.inspection import LAYERS_OBJECT
@@ -84,8 +84,10 @@ def write_result(shop: Workshop, ready: Ready) -> BuildResult:
         )
         note = _known_target(shop, target, identity)
         if note is None:
+            shop.events(Began(task="write", label=f"writing {target}"))
             with shop.watch.measure("write"):
                 _write(shop, target, merged, objects, tree, ready.epoch)
+            shop.events(Ended(task="write"))
             with shop.watch.measure("hash"):
                 note = _note_target(shop, target, identity)
             unchanged = False

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from sealift.evidence.inspection import Inspection as Inspection
-from sealift.evidence.inspection import inspect_image
+from sealift.evidence.inspection import Inspection, inspect_image
 from sealift.evidence.opening import open_image
 
 
@@ -11,3 +10,6 @@ def inspect(path: str) -> Inspection:
     """What the image at `path` says of itself; ImageError when it is no image, or damaged."""
     with open_image(path) as image:
         return inspect_image(image)
+
+
+__all__ = ["Inspection", "inspect"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sealift.core.event import Events, ignore
-from sealift.engines.binds import parse_binds as parse_binds
+from sealift.engines.binds import parse_binds
 from sealift.engines.start import start
 
 if TYPE_CHECKING:
@@ -26,3 +26,6 @@ def run(plan: LaunchPlan, *, engine: str, environment: Mapping[str, str], events
         return unpacked(image.path, image.offset, environment, events=events)
 
     return start(plan, engine=engine, env=environment, unpack=unpack, events=events)
+
+
+__all__ = ["parse_binds", "run"]
