@@ -32,7 +32,10 @@ def check_version(data: bytes) -> None:
 
 
 def parse_index(data: bytes) -> Index:
-    found = parse_manifest(data)
+    try:
+        found = parse_manifest(data)
+    except ImageError as error:
+        raise ImageError(f"`index.json` of the OCI layout: {error.message}", hints=error.hints) from error
     if not isinstance(found, Index):
         raise ImageError("`index.json` of the OCI layout is not an index")
     return found
