@@ -1,4 +1,4 @@
-"""Building a pack: file data goes to blocks and fragments as it comes, names to a `Layer`; the index is written last."""
+"""Building a pack: file data goes to blocks and fragments as it comes, names to a `Layer`, the index comes last."""
 
 from __future__ import annotations
 
@@ -67,11 +67,12 @@ class PackBuilder:
         rest: memoryview | bytes = b""
         for piece in pieces:
             hasher.update(piece)
+            here = piece
             if done + len(piece) > full:
-                piece, rest = piece[: full - done], piece[full - done :]
-            if piece:
-                self._writer.add_blocks(piece, file=inode, first=done == 0)
-            done += len(piece)
+                here, rest = piece[: full - done], piece[full - done :]
+            if here:
+                self._writer.add_blocks(here, file=inode, first=done == 0)
+            done += len(here)
         if done != full or len(rest) != tail:
             raise ValueError("the pieces do not make the size that was said")
         digest = hasher.digest()

@@ -24,6 +24,7 @@ from typing import BinaryIO
 
 from sealift.errors import StoreError
 from sealift.packs.blocks import compress_one
+from sealift.packs.index import HINTS
 from sealift.packs.merge import Merged
 from sealift.packs.options import PackOptions
 from sealift.packs.pack import DATA_START, Pack
@@ -41,7 +42,7 @@ CACHED_FRAGMENTS = 24
 def write_image(
     merged: Merged, out: BinaryIO, *, base_offset: int, options: PackOptions, mtime: int, pool: Executor
 ) -> int:
-    """Write the squashfs of `merged` into `out` from byte `base_offset` on; the bytes it takes, padding included.
+    """Write the squashfs of `merged` into `out` from byte `base_offset` on; the bytes it uses, without the padding.
 
     `out` is a regular file opened for reading and writing. `mtime` is the superblock's time. The same merged tree,
     base packs and options give the same bytes. StoreError when a pack turns out damaged.
@@ -56,7 +57,7 @@ def write_image(
             image.copy_base(number)
         image.copy_above()
     except EOFError as error:
-        raise StoreError("a pack is cut off", hints=("mend the cache: sealift cache verify",)) from error
+        raise StoreError("a pack is cut off", hints=HINTS) from error
     out.seek(base_offset + image.position)
     return write_tables(
         out,

@@ -11,7 +11,8 @@
         rest     JSON: symbolic links' targets, xattr sets, links to lower layers (bytes as latin-1 text)
     footer: 80 bytes
         magic 8 | version u32 | crc32 of the index u32 | index offset u64 | index length u64 | plain length u64 |
-        data end u64 | crc32 of the data area u32 | block size u32 | compressor u32 | 20 zero bytes | crc32 of the footer u32
+        data end u64 | crc32 of the data area u32 | block size u32 | compressor u32 | 20 zero bytes |
+        crc32 of the footer so far u32
 
 Everything is little-endian. The data area is checked on request only (`Pack.verify`): that reads all of it.
 """
@@ -43,6 +44,9 @@ WHITEOUT = 2
 OPAQUE, the directory that the layer puts in its place."""
 OPAQUE = 4
 """A directory under which nothing of the layers below shows."""
+
+HOLLOW = 16
+"""With IMPLIED: only whiteouts lie below it, so it adds no directory where the layers below have none."""
 
 _ROW_COLUMNS = "IIIQQQIIQQIIB"
 
@@ -106,10 +110,10 @@ def decode_index(data: bytes) -> Index:
     try:
         return _decode(data)
     except (ValueError, KeyError, IndexError, TypeError, struct.error) as error:
-        raise StoreError("the pack's index is damaged", hints=_HINTS) from error
+        raise StoreError("the pack's index is damaged", hints=HINTS) from error
 
 
-_HINTS = ("remove damaged entries: sealift cache verify",)
+HINTS = ("remove damaged entries: sealift cache verify",)
 
 
 def _decode(data: bytes) -> Index:
@@ -189,14 +193,14 @@ def encode_footer(footer: Footer) -> bytes:
 def decode_footer(data: bytes) -> Footer:
     """Read the last bytes of a pack file; StoreError when they are no footer of ours."""
     if len(data) != FOOTER_SIZE or not data.startswith(MAGIC):
-        raise StoreError("the file is not a whole pack", hints=_HINTS)
+        raise StoreError("the file is not a whole pack", hints=HINTS)
     if zlib.crc32(data[:-4]).to_bytes(4, "little") != data[-4:]:
-        raise StoreError("the pack's footer is damaged", hints=_HINTS)
+        raise StoreError("the pack's footer is damaged", hints=HINTS)
     _magic, version, crc, offset, length, plain, data_end, data_crc, block, compressor, _zeros = FOOTER.unpack(
         data[:-4]
     )
     if version != VERSION:
-        raise StoreError(f"the pack has version {version}, and this Sealift reads {VERSION}", hints=_HINTS)
+        raise StoreError(f"the pack has version {version}, and this Sealift reads {VERSION}", hints=HINTS)
     return Footer(
         index_offset=offset,
         index_length=length,

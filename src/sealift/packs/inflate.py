@@ -8,7 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, cast
 
 from sealift.errors import ImageError
 
@@ -88,11 +88,6 @@ def _members(
     stream: BinaryIO, data: bytes, make: Callable[[], _Decoder], name: str, *, padding: bytes
 ) -> Iterator[bytes]:
     """One decoder a member; bytes of `padding` between and behind members are passed over (RFC 1952 2.2, gzip(1))."""
-    import lzma
-    import zlib
-
-    from isal import igzip_lib
-
     try:
         while data:
             decoder = make()
@@ -108,8 +103,16 @@ def _members(
             data = decoder.unused_data or stream.read(READ_SIZE)
             while padding and data and not (data := data.lstrip(padding)):
                 data = stream.read(READ_SIZE)
-    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, igzip_lib.error) as error:
+    except _decoder_errors() as error:
         raise _damaged(name, error) from error
+
+
+def _decoder_errors() -> tuple[type[Exception], ...]:
+    import lzma
+
+    from isal import igzip_lib
+
+    return (OSError, EOFError, ValueError, lzma.LZMAError, igzip_lib.error)
 
 
 def _zstd_frames(stream: BinaryIO, data: bytes) -> Iterator[bytes]:
@@ -123,7 +126,7 @@ def _zstd_frames(stream: BinaryIO, data: bytes) -> Iterator[bytes]:
     # A frame's window costs as much memory as it says: 128 MiB is what `zstd -d` allows too.
     context = zstandard.ZstdDecompressor(max_window_size=1 << 27)
     source = _Rejoined(data, stream, end)
-    reader = context.stream_reader(source, read_size=READ_SIZE, read_across_frames=True)
+    reader = context.stream_reader(cast("BinaryIO", source), read_size=READ_SIZE, read_across_frames=True)
     held = b""
     try:
         while plain := reader.read(CHUNK_SIZE):

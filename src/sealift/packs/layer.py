@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 import stat
 from array import array
+from itertools import chain
 
 from sealift.core.tree import NO_DIGEST, Tree, Xattrs, sort_key
 from sealift.errors import ImageError
-from sealift.packs.index import IMPLIED, OPAQUE, WHITEOUT, LowerLink
+from sealift.packs.index import HOLLOW, IMPLIED, OPAQUE, WHITEOUT, LowerLink
 
 IMPLIED_MODE = stat.S_IFDIR | 0o755
 WHITEOUT_MODE = stat.S_IFCHR
@@ -173,7 +174,7 @@ class Layer:
     def finish(self) -> tuple[Tree, array[int], array[int]]:
         """The complete tree in canonical order, the flags of each row, and each row's inode (2³²−1: none of ours)."""
         names = self._names
-        flags: dict[bytes, int] = {path: OPAQUE for path in self._opaques}
+        flags = dict.fromkeys(self._opaques, OPAQUE)
         white: list[bytes] = []
         for path in self._whiteouts:
             if path in self._children:
@@ -186,11 +187,12 @@ class Layer:
         whiteout = self.add_inode(mode=WHITEOUT_MODE, uid=0, gid=0, mtime=0)
         inodes = array("I", [names.get(path, whiteout) & no_inode for path in paths])
         row_flags = array("B", bytes(len(paths)))
+        full = self._full_folders() if white or flags else self._children
         for row, inode in enumerate(inodes):
             if inode == whiteout:
                 row_flags[row] = WHITEOUT
             elif inode == no_inode:
-                row_flags[row] = IMPLIED
+                row_flags[row] = IMPLIED | (HOLLOW if paths[row] not in full else 0)
                 inodes[row] = implied
         xattrs = array("I", map(self.xattrs.__getitem__, inodes))
         if flags:
@@ -211,6 +213,17 @@ class Layer:
             digests=b"".join([digests.get(inode, NO_DIGEST) for inode in inodes]),
         )
         return tree, row_flags, inodes
+
+    def _full_folders(self) -> set[bytes]:
+        """Directories that hold more than whiteouts, at any depth; the root is always one."""
+        full = {b""}
+        for path, inode in chain(self._names.items(), ((path, 0) for path in self._lower_links)):
+            if inode != _IMPLIED_INODE:
+                parent = path.rpartition(b"/")[0]
+                while parent not in full:
+                    full.add(parent)
+                    parent = parent.rpartition(b"/")[0]
+        return full
 
     def lower_links(self) -> tuple[LowerLink, ...]:
         return tuple(LowerLink(path=path, target=target) for path, target in sorted(self._lower_links.items()))

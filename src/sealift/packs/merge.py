@@ -10,6 +10,7 @@ Works on columns and on sorted runs: one pass over all rows in canonical order, 
 
 from __future__ import annotations
 
+import stat
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,6 @@ from itertools import chain
 
 from sealift.core.tree import Tree, Xattrs
 from sealift.errors import ImageError
-
 from sealift.packs.layer import PRIVATE_XATTRS, number_groups
 from sealift.packs.overlap import Rows, lay_over
 from sealift.packs.pack import Pack
@@ -89,16 +89,21 @@ def _gather(packs: Sequence[Pack], rows: Rows) -> Tree:
         for row, target in tree.links.items():
             links[base + row] = target
     digests = b"".join([tree.digests for tree in trees])
-    inodes = _inodes(trees)
+    modes = column("I", [tree.modes for tree in trees])
+    inodes = array("Q", map(_inodes(trees).__getitem__, ids))
+    if rows.moved:
+        for row, mode in enumerate(modes):
+            if stat.S_ISDIR(mode):
+                inodes[row] = bases[-1] + row
     return Tree(
         paths=rows.paths,
-        modes=column("I", [tree.modes for tree in trees]),
+        modes=modes,
         uids=column("I", [tree.uids for tree in trees]),
         gids=column("I", [tree.gids for tree in trees]),
         mtimes=column("Q", [tree.mtimes for tree in trees]),
         rdevs=column("Q", [tree.rdevs for tree in trees]),
         sizes=column("Q", [tree.sizes for tree in trees]),
-        groups=number_groups(array("Q", map(inodes.__getitem__, ids)), skip=set()),
+        groups=number_groups(inodes, skip=set()),
         xattrs=column("I", set_numbers),
         xattr_sets=sets,
         links={row: links[number] for row, number in enumerate(ids) if number in links} if links else {},

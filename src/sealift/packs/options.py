@@ -16,7 +16,10 @@ LARGEST_BLOCK = 1024 * KIB
 """SquashFS 4.0 allows powers of two from 4 KiB to 1 MiB."""
 
 DEFAULT_COMPRESSION = Compression(name="zstd", level=2)
-DEFAULT_BLOCK_SIZE = 512 * KIB
+DEFAULT_BLOCK_SIZE = 1024 * KIB
+"""Chosen together by measurement (docs/benchmarks.md): the least time whose images are not larger than those that
+`mksquashfs` makes by default (gzip, 128 KiB). Large blocks let a fast level see as much as a slow one sees in small.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

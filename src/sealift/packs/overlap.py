@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sealift.core.tree import parent_of, show_path, sort_key
 from sealift.errors import ImageError
-from sealift.packs.index import IMPLIED, OPAQUE, WHITEOUT
+from sealift.packs.index import HOLLOW, IMPLIED, OPAQUE, WHITEOUT
 from sealift.packs.layer import MOST_LINKS
 from sealift.packs.pack import Pack
 
@@ -24,6 +24,8 @@ class Rows:
     paths: list[bytes]
     packs: array[int]
     rows: array[int]
+    moved: bool = False
+    """Whether a row may show at several paths that are not one inode: directories that a layer does not list."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -114,7 +116,9 @@ def _scan(packs: Sequence[Pack], layers: list[_Layer]) -> Rows:
                     below = number
                 elif flag & OPAQUE:
                     below = number
-                if flag & IMPLIED:
+                if flag & HOLLOW:
+                    pass
+                elif flag & IMPLIED:
                     if shown >= 0 and not shown_dir:
                         shown = -1
                         below = number
@@ -141,7 +145,8 @@ def _scan(packs: Sequence[Pack], layers: list[_Layer]) -> Rows:
     for number, layer in enumerate(layers):
         if layer.origins:
             _resolve_origins(out_packs, out_rows, number, layer.origins)
-    return Rows(paths=out_paths, packs=out_packs, rows=out_rows)
+    moved = any(layer.origins for layer in layers)
+    return Rows(paths=out_paths, packs=out_packs, rows=out_rows, moved=moved)
 
 
 def _own_row(layer: _Layer, row: int) -> int:
@@ -228,12 +233,19 @@ def _follow_links(below: _Below, layer: _Layer, number: int) -> _Layer:
     if implied is None:
         return layer
     for path in list(rows):
-        parent = parent_of(path)
-        while path and (parent not in rows or rows[parent][0] == WHITEOUT):
-            hides = WHITEOUT | OPAQUE if parent in rows else 0
-            rows[parent] = (IMPLIED | hides, implied)
-            parent = parent_of(parent)
+        _give_parents(rows, path, implied)
     return _layer_of(rows)
+
+
+def _give_parents(rows: dict[bytes, _Row], path: bytes, implied: tuple[int, int]) -> None:
+    """Make every parent of `path` a directory in the layer; `implied` is the origin of those that it does not list."""
+    hollow = rows[path][0] == WHITEOUT or rows[path][0] & HOLLOW
+    while path:
+        path = parent_of(path)
+        flag, origin = rows.get(path, (IMPLIED | HOLLOW, implied))
+        if flag == WHITEOUT:
+            flag, origin = IMPLIED | HOLLOW | WHITEOUT | OPAQUE, implied
+        rows[path] = (flag if hollow else flag & ~HOLLOW, origin)
 
 
 def _add_lower_links(below: _Below, layer: _Layer, pack: Pack, number: int) -> _Layer:

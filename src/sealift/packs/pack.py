@@ -14,6 +14,7 @@ from sealift.core.tree import Tree
 from sealift.errors import StoreError
 from sealift.packs.index import (
     FOOTER_SIZE,
+    HINTS,
     OPAQUE,
     WHITEOUT,
     Footer,
@@ -103,7 +104,7 @@ class Pack:
             data = os.pread(self.descriptor, min(1 << 20, self.footer.data_end - at), at)
             crc = zlib.crc32(data, crc)
         if crc != self.footer.data_crc:
-            raise StoreError(f"the pack `{self.path}` is damaged", hints=("mend the cache: sealift cache verify",))
+            raise StoreError(f"the pack `{self.path}` is damaged", hints=HINTS)
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
@@ -118,32 +119,19 @@ class Pack:
     def _read_block(self, start: int, word: int) -> bytes:
         data = os.pread(self.descriptor, word & (STORED - 1), start)
         if len(data) != word & (STORED - 1):
-            raise StoreError(f"the pack `{self.path}` is cut off")
+            raise StoreError(f"the pack `{self.path}` is cut off", hints=HINTS)
         return data if word & STORED else decompress(self.compressor, data, self.block_size)
 
 
 def open_pack(path: str | os.PathLike[str]) -> Pack:
     """Open a pack file and check its index; StoreError when it is damaged, cut off or of another version."""
-    import zstandard
-
     name = os.fspath(path)
     try:
         descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise StoreError(f"the pack `{name}` cannot be opened: {error.strerror}") from error
     try:
-        size = os.fstat(descriptor).st_size
-        footer = decode_footer(os.pread(descriptor, FOOTER_SIZE, max(0, size - FOOTER_SIZE)))
-        end = footer.index_offset + footer.index_length
-        if end + FOOTER_SIZE != size or footer.plain_length > _LARGEST_INDEX:
-            raise StoreError(f"the pack `{name}` is cut off")
-        packed = os.pread(descriptor, footer.index_length, footer.index_offset)
-        if zlib.crc32(packed) != footer.index_crc:
-            raise StoreError(f"the index of the pack `{name}` is damaged")
-        index = decode_index(zstandard.ZstdDecompressor().decompress(packed, max_output_size=footer.plain_length))
-    except zstandard.ZstdError as error:
-        os.close(descriptor)
-        raise StoreError(f"the index of the pack `{name}` is damaged") from error
+        footer, index = _read_end(descriptor, name)
     except BaseException:
         os.close(descriptor)
         raise
@@ -158,6 +146,23 @@ def open_pack(path: str | os.PathLike[str]) -> Pack:
         lower_links=index.lower_links,
         footer=footer,
     )
+
+
+def _read_end(descriptor: int, name: str) -> tuple[Footer, Index]:
+    import zstandard
+
+    size = os.fstat(descriptor).st_size
+    footer = decode_footer(os.pread(descriptor, FOOTER_SIZE, max(0, size - FOOTER_SIZE)))
+    if footer.index_offset + footer.index_length + FOOTER_SIZE != size or footer.plain_length > _LARGEST_INDEX:
+        raise StoreError(f"the pack `{name}` is cut off", hints=HINTS)
+    packed = os.pread(descriptor, footer.index_length, footer.index_offset)
+    if zlib.crc32(packed) != footer.index_crc:
+        raise StoreError(f"the index of the pack `{name}` is damaged", hints=HINTS)
+    try:
+        plain = zstandard.ZstdDecompressor().decompress(packed, max_output_size=footer.plain_length)
+    except zstandard.ZstdError as error:
+        raise StoreError(f"the index of the pack `{name}` is damaged", hints=HINTS) from error
+    return footer, decode_index(plain)
 
 
 def write_pack_end(target: BinaryIO, index: Index, *, options: PackOptions, data_end: int, data_crc: int) -> None:

@@ -237,7 +237,7 @@ class TarReader:
             whole = size
             self._left, self._padding = size, -size % BLOCK
             if kind == b"S":
-                segments, whole = self._old_sparse(block, fields)
+                segments, whole = self._old_sparse(block)
             elif pax and (b"GNU.sparse.size" in pax or b"GNU.sparse.realsize" in pax):
                 segments, whole = self._pax_sparse(pax, sparse_pairs)
             if segments is not None:
@@ -294,7 +294,7 @@ class TarReader:
             value = self._numbers[field] = _parse_number(field)
         return value
 
-    def _old_sparse(self, block: bytes, fields: tuple[bytes, ...]) -> tuple[Segments, int]:
+    def _old_sparse(self, block: bytes) -> tuple[Segments, int]:
         segments = _old_segments(block[386:482])
         extended = block[482]
         while extended:
@@ -409,7 +409,7 @@ def _device(major: int, minor: int, name: bytes) -> int:
 
 
 def _pax_records(data: bytes, pairs: list[bytes]) -> dict[bytes, bytes]:
-    """`LENGTH KEY=VALUE\\n` records; sparse format 0.0 repeats keys, so those go to `pairs` in order."""
+    """`LENGTH KEY=VALUE` lines; sparse format 0.0 repeats keys, so those go to `pairs` in order."""
     records: dict[bytes, bytes] = {}
     at = 0
     while at < len(data):
