@@ -106,6 +106,17 @@ def run_plan(as_user: users.AsUser) -> RunPlan:
     return call
 
 
+@pytest.fixture
+def begin_plan(as_user: users.AsUser) -> Callable[..., subprocess.Popen[bytes]]:
+    """The same as `run_plan`, running: the test ends it."""
+
+    def call(plan: LaunchPlan, *, user: users.Kind = "subuid") -> subprocess.Popen[bytes]:
+        argv = [str(as_user.bin / "python"), "-c", DRIVER, order(plan, "embedded")]
+        return as_user.popen(argv, user=user)
+
+    return call
+
+
 def plan(image: str | Path, *command: str, action: str = "exec", **more: object) -> LaunchPlan:
     return LaunchPlan(image=str(image), action=action, command=command, **more)  # type: ignore[arg-type]
 

@@ -26,7 +26,7 @@ echo "== limits"; ulimit -a
 echo "== passwd"; cat /etc/passwd
 echo "== group"; cat /etc/group
 echo "== mounts"; while read -r _ target _; do echo "$target"; done </proc/self/mounts
-echo "== rights"; grep -E '^(Cap|NoNewPrivs|Seccomp|Sig(Ign|Blk))' /proc/self/status
+echo "== rights"; grep -E '^(Cap|NoNewPrivs|Seccomp|SigBlk)' /proc/self/status
 echo "== root"; ls -A /
 echo "== modes"; stat -c '%A %n' / /root /tmp /var/tmp /etc /home /home/* /dev /proc /etc/passwd
 echo "== dev"; ls /dev
