@@ -149,6 +149,8 @@ class HttpWeb:
                 }
                 if insecure:
                     options["assert_hostname"] = False
+                    # The user asked for it; urllib3 would say so at every request.
+                    urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
                 pool = urllib3.PoolManager(**options) if proxy is None else _proxy_pool(proxy, options)
                 self._pools[proxy, insecure] = pool
             return pool
