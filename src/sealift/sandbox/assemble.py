@@ -67,10 +67,11 @@ def assemble(spec: SandboxSpec) -> Assembly:
     made.lowers = tuple(lowers)
     skeleton = os.path.join(work, "bare")
     if spec.footing.overlay == "copy":
-        from sealift.sandbox.copied import copy_lowers
+        from sealift.sandbox.copied import copy_lowers, take_listing
 
         copy_lowers(made)
         _furnish_skeleton(spec, made.root, made.root)
+        take_listing(made)
         return made
     if lowers:
         looked = _stack(spec, [*lowers] if len(lowers) > 1 else [skeleton, *lowers], made.root, None)

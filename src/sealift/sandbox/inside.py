@@ -45,8 +45,13 @@ class Inside:
 
         `base` tells the owners of the layers below; it is asked in mode `single` only, see `read_owners`.
         """
+        from sealift.sandbox.copied import kept_inodes
+
         return read_owners(
-            os.path.join(self.work, "owners"), self.upper, base if self.footing.mode == "single" else None
+            os.path.join(self.work, "owners"),
+            self.upper,
+            base if self.footing.mode == "single" else None,
+            kept=kept_inodes(self.work),
         )
 
 

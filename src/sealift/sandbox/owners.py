@@ -84,7 +84,9 @@ _ORIGINS = ("user.overlay.origin", "trusted.overlay.origin", "user.fuseoverlayfs
 _NO_RECORD = Record(inode=0, birth=0)
 
 
-def read_owners(journal: str, upper: str, base: BaseOwner | None = None) -> Mapping[int, Owner]:
+def read_owners(
+    journal: str, upper: str, base: BaseOwner | None = None, *, kept: frozenset[int] = frozenset()
+) -> Mapping[int, Owner]:
     """The true owners of the entries of `upper` whose own say something else, by inode number.
 
     `base` is given where one id owns everything (mode `single`), and then three more things are mended: a file that
@@ -92,6 +94,7 @@ def read_owners(journal: str, upper: str, base: BaseOwner | None = None) -> Mapp
     bit has the directory's group; and a program that rewrites or copies a file (`useradd`, `sed -i`) gives the new one
     the owner that it saw on the old one, which here was root whoever it really was. So a change to root by descriptor,
     not by path, gives the file the owner that the base has at that path, or had at the path it was copied from.
+    `kept` are inode numbers that are the base's own where no overlay marks them.
     """
     records = read_records(journal)
     if not records and base is None:
@@ -103,11 +106,13 @@ def read_owners(journal: str, upper: str, base: BaseOwner | None = None) -> Mapp
 
     def judge(path: bytes, parent: bytes) -> None:
         found = os.lstat(path)
+        if stat.S_ISCHR(found.st_mode) and found.st_rdev == 0:
+            return  # a whiteout
         record = records.get(kernel.birth(path), _NO_RECORD) if found.st_ino in numbers else _NO_RECORD
         uid = found.st_uid if record.uid is None else record.uid
         gid = found.st_gid if record.gid is None else record.gid
         if base is not None:
-            copied = _is_copied_up(path)
+            copied = found.st_ino in kept or _is_copied_up(path)
             below = base(path[len(top) + 1 :])
             if below is not None and stat.S_IFMT(below[0]) != stat.S_IFMT(found.st_mode):
                 below = None
