@@ -27,7 +27,7 @@ from sealift.packs.tarlayer import pack_tar
 from sealift.sections import metadata
 from sealift.sections.draft import Added
 from sealift.sections.layer import layer_tar
-from sealift.sections.root import CONTENT_LIMIT, TreeRoot
+from sealift.sections.root import CONTENT_LIMIT, RecordedRoot, TreeRoot
 from sealift.sif.reader import is_sif
 
 DEFINITION_LIMIT = 16 << 20
@@ -73,12 +73,19 @@ def _built(shop: Workshop, spec: str) -> Ready:
         where = f"{caution.where.file}:{caution.where.line}: "
         shop.events(Said(text=where + caution.message, level="warning", hint="; ".join(caution.hints)))
     built: list[Built] = []
-    for number in range(len(prepared.definition.stages)):
+    count = len(prepared.definition.stages)
+    for number in range(count):
         built.append(build_stage(shop, prepared, number, tuple(built)))
-    last = built[-1]
-    if last.root is None:
-        return _ready_without_sections(shop, prepared, last.base, number=len(built) - 1)
-    return _ready_after_sections(shop, prepared, last)
+        if built[-1].tests or number == count - 1:
+            ready = _ready(shop, prepared, number, built[-1])
+    return ready
+
+
+def _ready(shop: Workshop, prepared: Prepared, number: int, built: Built) -> Ready:
+    """The stage as an image, its `%test` passed: Apptainer runs that of every stage."""
+    if built.root is None:
+        return _ready_without_sections(shop, prepared, built.base, number=number)
+    return _ready_after_sections(shop, prepared, number, built, built.root)
 
 
 def _repacked(shop: Workshop, path: str) -> Ready:
@@ -168,13 +175,11 @@ def _ready_without_sections(shop: Workshop, prepared: Prepared, base: Base, *, n
     return _with_last_layer(shop, prepared, base, (), made, epoch)
 
 
-def _ready_after_sections(shop: Workshop, prepared: Prepared, built: Built) -> Ready:
-    if built.root is None:
-        raise ValueError("this stage ran no sections")
+def _ready_after_sections(shop: Workshop, prepared: Prepared, number: int, built: Built, root: RecordedRoot) -> Ready:
     epoch = _epoch(shop, built.base)
     made = metadata.finish(
-        built.root,
-        prepared.definition.stages[-1],
+        root,
+        prepared.definition.stages[number],
         definition_text=prepared.text,
         architecture=shop.architecture.oci,
         epoch=epoch,

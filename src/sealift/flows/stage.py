@@ -270,8 +270,10 @@ def _pack_upper(shop: Workshop, sandbox: Sandbox, base: Base, key: str) -> str:
 
 def _copy_from_host(shop: Workshop, sandbox: Sandbox, step: CopyFromHost | CopyAppFiles) -> None:
     rows = [copy.to_json() for copy in _copies(shop, step)]
+    shop.events(Began(task="%files", label="%files"))
     with shop.watch.measure("%files"):
         faults = sandbox.call("sealift.sections.inner:copy_from_host", copies=rows, umask=UMASK)
+    shop.events(Ended(task="%files", note="failed" if faults else f"{len(rows)} copied"))
     error = inner.copy_faults(faults, {row: copy.span for row, copy in enumerate(step.copies)})
     if error is not None:
         raise error
