@@ -202,7 +202,7 @@ def _with_last_layer(
     for notice in made.notices:
         shop.say(notice)
     last = pack_added(shop, made.added, epoch)
-    names = [f"layer {number}" for number in range(1, len(base.packs) + 1)] if base.layers else ["base"]
+    names = [f"layer {number}" if base.layers else "base" for number in range(1, len(base.packs) + 1)]
     names += ["sections"] * len(uppers)
     digests = [*(base.layers or [""] * len(base.packs)), *([""] * len(uppers)), ""]
     return Ready(
