@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from sealift.core.digest import Digest, sha256
 from sealift.core.reference import Reference, parse_reference
@@ -336,6 +338,49 @@ class Body:
 
     def close(self) -> None:
         pass
+
+
+REPLIES = st.one_of(
+    st.builds(
+        Reply,
+        body=st.just(LAYER),
+        cut=st.integers(0, len(LAYER)),
+        how=st.sampled_from(("reset", "close")),
+    ),
+    st.builds(Reply, body=st.sampled_from((b"", LAYER[:-1], LAYER + b"x", b"x" + LAYER[1:], LAYER))),
+    st.builds(Reply, status=st.sampled_from((429, 500, 503, 408)), headers=st.just({"Retry-After": "1"})),
+    st.builds(
+        lambda start, cut: Reply(
+            status=206,
+            headers={"Content-Range": f"bytes {start}-{len(LAYER) - 1}/{len(LAYER)}"},
+            body=LAYER[start:],
+            cut=cut,
+        ),
+        st.integers(0, len(LAYER) - 1),
+        st.none() | st.integers(0, 1000),
+    ),
+    st.just(Reply(status=416)),
+)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(replies=st.lists(REPLIES, max_size=6), start=st.integers(0, len(LAYER)))
+def test_whatever_a_server_does_nothing_wrong_is_kept(
+    server: Server, connect: Connect, reference: Reference, replies: list[Reply], start: int
+) -> None:
+    server.faults.clear()
+    server.fault(DIGEST, *replies)
+    memory = Memory(data=bytearray(LAYER[:start]))
+    try:
+        download_blob(connect(), reference, descriptor(), memory)
+    except FetchError:
+        assert not memory.finished
+        assert bytes(memory.data) == LAYER[: len(memory.data)]
+    else:
+        assert memory.finished
+        assert bytes(memory.data) == LAYER
 
 
 def test_the_time_spent_waiting_is_bounded(server: Server, download: Download, time: Time) -> None:

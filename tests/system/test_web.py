@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,6 +140,22 @@ class TestTls:
         assert caught.value.hints == ("if your site re-signs TLS: export SSL_CERT_FILE=/path/to/the/site/bundle.pem",)
         assert caught.value.untrusted
 
+    def test_what_is_kept_for_one_registry(self, tls_server: Server, tmp_path: Path) -> None:
+        """containers-certs.d(5): an authority for this host, and a certificate of ours to show."""
+        folder = tmp_path / ".config" / "containers" / "certs.d" / tls_server.host
+        folder.mkdir(parents=True)
+        (folder / "ca.crt").write_bytes(PEM.read_bytes())
+        (folder / "client.cert").write_bytes(PEM.read_bytes())
+        (folder / "client.key").write_bytes(PEM.read_bytes())
+        with opened({"HOME": str(tmp_path)}) as web:
+            assert get(web, f"https://{tls_server.host}/") == b"secure"
+        (folder / "client.key").unlink()
+        with (
+            opened({"HOME": str(tmp_path)}) as web,
+            pytest.raises(HostError, match=r"our certificate .* cannot be read"),
+        ):
+            get(web, f"https://{tls_server.host}/")
+
     def test_insecure_on_request(self, tls_server: Server) -> None:
         with opened({}) as web:
             assert get(web, f"https://{tls_server.host}/", insecure=True) == b"secure"
@@ -182,6 +200,47 @@ class TestProxies:
         assert caught.value.message == "the proxy `socks5://p:1` is of a kind that is not supported"
 
 
+class Tunnel:
+    """A proxy that answers CONNECT by joining the two sides, wherever the client wanted to go."""
+
+    def __init__(self, target: str) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._target = target
+        self.asked: list[bytes] = []
+        self.host = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        client, _ = self._listener.accept()
+        with client, socket.create_connection(("127.0.0.1", int(self._target.rpartition(":")[2]))) as server:
+            self.asked.append(client.recv(65536).partition(b"\r\n")[0])
+            client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            other = threading.Thread(target=self._copy, args=(server, client))
+            other.start()
+            self._copy(client, server)
+            other.join()
+
+    @staticmethod
+    def _copy(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        self._thread.join(30)
+        self._listener.close()
+
+
+def test_https_through_a_proxy(tls_server: Server) -> None:
+    tunnel = Tunnel(tls_server.host)
+    with opened({"https_proxy": tunnel.host, "SSL_CERT_FILE": str(PEM)}) as web:
+        assert get(web, "https://localhost:9/") == b"secure"
+    tunnel.close()
+    assert [line.rpartition(b" ")[0] for line in tunnel.asked] == [b"CONNECT localhost:9"]
+
+
 class TestTrouble:
     @pytest.mark.parametrize(
         ("url", "message"),
@@ -209,8 +268,6 @@ class TestTrouble:
                 response.read(4)
 
     def test_silence(self, server: Server) -> None:
-        import threading
-
         silence = threading.Event()
         server.fault("/x", Reply(body=b"0123456789", wait=silence))
         with (

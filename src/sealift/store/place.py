@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from sealift.core.event import Events, Said, ignore
 from sealift.errors import HostError, UsageError
+from sealift.store.quota import user_quota
 from sealift.store.store import CACHEDIR_TAG, Store
 from sealift.system.files import explain_oserror
 from sealift.system.home import home_folder
@@ -74,14 +75,17 @@ def open_store(env: Mapping[str, str], *, events: Events = ignore) -> Store:
 
 
 def choose_cap(env: Mapping[str, str], root: str) -> int:
-    """`$SEALIFT_CACHE_SIZE`, else a fifth of what is free on the store's file system, what the store holds included.
+    """`$SEALIFT_CACHE_SIZE`, else a fifth of the user's quota, else of what is free, what the store holds included.
 
-    Quotas that the file system reports as its size (projects on XFS and Lustre, CephFS, many NFS servers) count.
+    Quotas that the file system reports as its size (projects on XFS and Lustre, CephFS, many NFS servers) count, too.
     """
     if env.get("SEALIFT_CACHE_SIZE"):
         return parse_size(env["SEALIFT_CACHE_SIZE"])
     with contextlib.suppress(OSError):
         status = os.statvfs(root)
+        quota = user_quota(root)
+        if quota is not None:
+            return min(quota, status.f_blocks * status.f_frsize) // SHARE
         own = sum(entry.size for entry in Store(root).usage())
         return (status.f_bavail * status.f_frsize + own) // SHARE
     return 20 << 30

@@ -7,7 +7,6 @@ Redirects are followed here, and credentials stay with the host that they were m
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,10 +15,9 @@ from urllib.parse import urljoin, urlsplit
 
 from sealift.errors import FetchError, HostError, UnreachableError
 from sealift.system.proxies import choose_proxy
+from sealift.system.tls import certificate_folder, make_context
 
 if TYPE_CHECKING:
-    import ssl
-
     import urllib3
 
 CONNECT_TIMEOUT = 20.0
@@ -82,7 +80,7 @@ class HttpWeb:
         self._env = env
         self._read_timeout = read_timeout
         self._user_agent = user_agent
-        self._pools: dict[tuple[str | None, bool], Any] = {}
+        self._pools: dict[tuple[str | None, bool, str], Any] = {}
         self._guard = threading.Lock()
 
     def open(self, request: Request) -> Response:
@@ -123,7 +121,9 @@ class HttpWeb:
         with _translated(url):
             port = parts.port or (443 if parts.scheme == "https" else 80)
             proxy = choose_proxy(self._env, parts.scheme, parts.hostname, port)
-            response: urllib3.BaseHTTPResponse = self._pool(proxy, insecure=insecure).request(
+            host = parts.netloc.rpartition("@")[2]
+            folder = certificate_folder(self._env, host) if parts.scheme == "https" else ""
+            response: urllib3.BaseHTTPResponse = self._pool(proxy, insecure, folder).request(
                 method,
                 url,
                 headers=headers,
@@ -136,23 +136,23 @@ class HttpWeb:
             )
             return response
 
-    def _pool(self, proxy: str | None, *, insecure: bool) -> urllib3.PoolManager:
+    def _pool(self, proxy: str | None, insecure: bool, folder: str) -> urllib3.PoolManager:
         import urllib3
 
         with self._guard:
-            pool = self._pools.get((proxy, insecure))
+            pool = self._pools.get((proxy, insecure, folder))
             if pool is None:
                 options: dict[str, Any] = {
                     "num_pools": 16,
                     "maxsize": 8,
-                    "ssl_context": make_tls_context(self._env, insecure=insecure),
+                    "ssl_context": make_context(self._env, insecure=insecure, folder=folder),
                 }
                 if insecure:
                     options["assert_hostname"] = False
                     # The user asked for it; urllib3 would say so at every request.
                     urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
                 pool = urllib3.PoolManager(**options) if proxy is None else _proxy_pool(proxy, options)
-                self._pools[proxy, insecure] = pool
+                self._pools[proxy, insecure, folder] = pool
             return pool
 
 
@@ -177,34 +177,6 @@ class _Answer:
 
     def close(self) -> None:
         self._raw.close()
-
-
-def make_tls_context(env: Mapping[str, str], *, insecure: bool = False) -> ssl.SSLContext:
-    """The authorities that are trusted: the bundle that the environment names, else the system's."""
-    import ssl
-
-    context = ssl.create_default_context()
-    if insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return context
-    for variable in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        path = env.get(variable, "")
-        if not path:
-            continue
-        try:
-            if os.path.isdir(path):
-                context.load_verify_locations(capath=path)
-            else:
-                context.load_verify_locations(cafile=path)
-        except OSError as error:
-            raise HostError(
-                f"the certificates that ${variable} names cannot be read: `{path}`: {error.strerror or error}",
-                hints=(f"unset {variable}",),
-            ) from error
-    if env.get("SSL_CERT_DIR"):
-        context.load_verify_locations(capath=env["SSL_CERT_DIR"])
-    return context
 
 
 def _proxy_pool(proxy: str, options: dict[str, Any]) -> urllib3.PoolManager:
