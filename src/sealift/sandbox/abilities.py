@@ -190,7 +190,7 @@ def _read_sysctls(folder: str) -> dict[str, str]:
 
 def choose_footing(host: HostAbilities, place: WorkPlace) -> Footing:
     """The best way that a sandbox can stand on this host with its work in `place`; HostError when there is none."""
-    if not host.root.enter and _owns_every_id(host):
+    if not host.root.enter and owns_every_id(host):
         return _footing("root", None, host.root, host, place, "this is root")
     if not host.many.enter and host.maps is not None:
         return _footing(
@@ -215,7 +215,7 @@ def choose_footing(host: HostAbilities, place: WorkPlace) -> Footing:
     )
 
 
-def _owns_every_id(host: HostAbilities) -> bool:
+def owns_every_id(host: HostAbilities) -> bool:
     # Within another user namespace that has one id, its root can chown as little as the user outside could.
     with open("/proc/self/uid_map", encoding="ascii") as uids, open("/proc/self/gid_map", encoding="ascii") as gids:
         maps = identity_maps(uids.read(), gids.read())
