@@ -53,7 +53,7 @@ def read_script(name: str) -> bytes:
 
 
 def add_base_environment(draft: Draft, *, overwrite: bool) -> None:
-    """With `overwrite` as above a new base, else as above a local image, where only what is missing is added."""
+    """With `overwrite` as above a new base; else as above a local image: what is there keeps its content."""
     for path in DIRECTORIES:
         draft.make_directory(path)
     for path, target in LINKS:
@@ -61,5 +61,8 @@ def add_base_environment(draft: Draft, *, overwrite: bool) -> None:
     files = [(path, b"", 0o644) for path in EMPTIED]
     files += [(f"{HOME}/{name}", read_script(name), 0o755) for name in SCRIPTS]
     for path, content, mode in files:
-        if overwrite or not draft.exists(path):
+        found = draft.look(path)
+        if overwrite or found.kind is None:
             draft.write(path, content, mode)
+        elif found.kind == "file" and found.mode != mode:
+            draft.write(path, found.content, mode)

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 from sealift.sections.root import follow
 
-_CHUNK = 1 << 22
+_CHUNK = 1 << 20
+"""Bytes; files of /proc/sys refuse to be read in larger pieces than four times this."""
 
 
 class CopyError(Exception):
@@ -40,14 +41,16 @@ class Copier:
         slash makes it a directory. CopyError with the reason where it cannot be done.
         """
         real = self._follow(destination)
+        if destination.endswith("/") and os.path.lexists(self.root + real) and not _is_directory(self.root + real):
+            raise CopyError(f"`{destination}` of the image is no directory")
         if make_parents:
             self._make_directories(real if destination.endswith("/") else os.path.dirname(real))
         last = os.path.basename(source.rstrip("/")) if name is None else name
-        if os.path.isdir(self.root + real):
+        if _is_directory(self.root + real):
             # `.` and `..` as the last component stand for what is in them.
-            target = real if last in ("", ".", "..") else self._follow(f"{real}/{last}")
+            target = real if last in ("", ".", "..") else self._target(f"{real}/{last}")
         elif destination.endswith("/"):
-            raise CopyError(f"`{destination}` of the image is no directory")
+            raise CopyError(f"`{destination}` is not there in the image")
         else:
             target = real
         self._copy(source, target)
@@ -73,7 +76,7 @@ class Copier:
                 _refuse_directory(place, source, target)
                 _remove(place)
                 os.mknod(place, found.st_mode & ~self.umask, found.st_rdev)
-            if self.keep:
+            if self.keep and (self._above or not stat.S_ISDIR(found.st_mode)):
                 _keep(source, found, place)
         except OSError as error:
             raise CopyError(_why(error.filename if isinstance(error.filename, str) else target, error)) from error
@@ -86,8 +89,10 @@ class Copier:
             raise CopyError(f"`{source}` leads back to a directory that holds it")
         place = self.root + target
         new = False
-        if not os.path.isdir(place):
-            if os.path.lexists(place):
+        if not _is_directory(place):
+            if os.path.islink(place):
+                os.unlink(place)
+            elif os.path.lexists(place):
                 raise CopyError(f"`{source}` is a directory, and `{target}` of the image is none")
             os.mkdir(place, 0o700)
             new = True
@@ -95,11 +100,12 @@ class Copier:
         try:
             for name in sorted(os.listdir(source)):
                 below = f"{target}/{name}" if target != "/" else f"/{name}"
-                self._copy(f"{source.rstrip('/')}/{name}", below if self.keep else self._follow(below))
+                self._copy(f"{source.rstrip('/')}/{name}", below if self.keep else self._target(below))
         finally:
             self._above.pop()
-        if new or self.keep:
-            os.chmod(place, stat.S_IMODE(found.st_mode) & (0o7777 if self.keep else 0o1777 & ~self.umask))
+        if new:
+            # Apptainer makes the directory that a line of `%files from` names anew; what is in it keeps its mode.
+            os.chmod(place, 0o755 if self.keep else stat.S_IMODE(found.st_mode) & 0o1777 & ~self.umask)
 
     def _copy_file(self, source: str, found: os.stat_result, place: str) -> None:
         existing = os.path.lexists(place) and not self.keep
@@ -121,13 +127,21 @@ class Copier:
         for part in real.split("/")[1:]:
             made += "/" + part
             place = self.root + made
-            if os.path.isdir(place) or not part:
+            if not part or _is_directory(place):
                 continue
             try:
                 os.mkdir(place, 0o755)
             except OSError as error:
                 raise CopyError(_why(made, error)) from error
             os.chmod(place, 0o755 & ~self.umask)
+
+    def _target(self, path: str) -> str:
+        """Where `path` leads; a link that leads nowhere in the root is not followed, so that it is replaced."""
+        real = self._follow(path)
+        if os.path.lexists(self.root + real):
+            return real
+        folder, name = os.path.split(path)
+        return f"{self._follow(folder).rstrip('/')}/{name}"
 
     def _follow(self, path: str) -> str:
         try:
@@ -247,8 +261,16 @@ def _keep(source: str, found: os.stat_result, place: str) -> None:
     os.utime(place, ns=(found.st_atime_ns, found.st_mtime_ns), follow_symlinks=False)
 
 
+def _is_directory(place: str) -> bool:
+    """Never through a link: the last component of a followed path is none, or one that will be replaced."""
+    try:
+        return stat.S_ISDIR(os.lstat(place).st_mode)
+    except OSError:
+        return False
+
+
 def _refuse_directory(place: str, source: str, target: str) -> None:
-    if os.path.isdir(place) and not os.path.islink(place):
+    if _is_directory(place):
         raise CopyError(f"`{target}` of the image is a directory, and `{source}` is none")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import resources
 from typing import Literal
 
 from sealift.deffile.bodies import read_app_files
@@ -21,8 +22,9 @@ UMASK = 0o002
 """Apptainer sets it for the whole build, so every section has it."""
 
 ENVIRONMENT_FILE = "/.singularity.d/env/91-environment.sh"
-ENTRY = "/.singularity.d/actions/exec"
-"""The image's own script that makes its environment and becomes the command that follows."""
+_CHOOSE_SHELL = (
+    'if [ -x /bin/bash ]; then exec /bin/bash --norc --noprofile -c "$0" bash "$@"; fi; exec /bin/sh -c "$0" sh "$@"'
+)
 
 ALL = frozenset(("pre", "setup", "files", "post", "environment", "runscript", "startscript", "test", "labels", "help"))
 
@@ -30,6 +32,8 @@ ALL = frozenset(("pre", "setup", "files", "post", "environment", "runscript", "s
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunScript:
     """A script to be run as `argv`, which ends in the script's path (or, with `-c`, holds it in its last word).
+
+    Inside, the command stands behind a shell that first makes the image's environment; see `enter`.
 
     `where`: `host` has the host's files and environment, `inside` the image's, in a clean environment but for the
     image's own. `env` comes on top. `lines` are the file's line numbers of the lines of `text`.
@@ -147,6 +151,12 @@ def script_argv(script: Script, path: str) -> tuple[str, ...]:
     return ("/bin/sh", "-ex", *given[: at + 1], " ".join((*given[at + 1 :], path)))
 
 
+def enter(argv: tuple[str, ...]) -> tuple[str, ...]:
+    """The same command in the environment that the image's own scripts make (data/sections/enter.sh)."""
+    text = resources.files("sealift").joinpath("data/sections/enter.sh").read_text("utf-8")
+    return ("/bin/sh", "-c", _CHOOSE_SHELL, text, *argv)
+
+
 def _both(name: str, value: str) -> dict[str, str]:
     return {f"APPTAINER_{name}": value, f"SINGULARITY_{name}": value}
 
@@ -178,7 +188,7 @@ def _post(stage: Stage, places: Places) -> tuple[RunScript, ...]:
         RunScript(
             section="post",
             where="inside",
-            argv=(ENTRY, *script_argv(script, places.post_script)),
+            argv=enter(script_argv(script, places.post_script)),
             text=text,
             env={
                 **_both("ENVIRONMENT", ENVIRONMENT_FILE),
@@ -200,7 +210,7 @@ def _test(stage: Stage) -> RunScript:
     return RunScript(
         section="test",
         where="inside",
-        argv=("/.singularity.d/actions/test",),
+        argv=enter(("/.singularity.d/test",)),
         text=script.text,
         env={
             **_both("ENVIRONMENT", ENVIRONMENT_FILE),
