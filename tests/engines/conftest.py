@@ -22,7 +22,7 @@ import json, sys
 from sealift.core.launch import Bind, LaunchPlan
 from sealift.engines.start import start
 from sealift.errors import SealiftError
-from sealift.system.process import started_with
+from sealift.system.caller import started_with
 
 order = json.loads(sys.argv[1])
 plan = order["plan"]
@@ -141,6 +141,14 @@ def squashfs(tree: Path) -> Path:
 def sif(squashfs: Path) -> Path:
     """The tree as a SIF."""
     return trees.make_sif(squashfs, squashfs.with_name("tree.sif"))
+
+
+@pytest.fixture(scope="session")
+def plain_sif(session_folder: Path) -> Path:
+    """The same tree with environment scripts that need no shell, and Sealift's own beside them."""
+    tree = trees.make_tree(session_folder / "engines" / "plain")
+    trees.write_plain_environment(tree / ".singularity.d/env")
+    return trees.make_sif(trees.make_squashfs(tree, tree.with_suffix(".sqfs")), tree.with_suffix(".sif"))
 
 
 @pytest.fixture(scope="session")

@@ -57,6 +57,20 @@ export LD_LIBRARY_PATH PS1
 """,
 }
 
+OWN_SCRIPTS = Path(__file__).parents[2] / "src/sealift/data/singularity.d/env"
+PLAIN_ENVIRONMENT = """#!/bin/sh
+# Custom environment shell code should follow
+
+    export FROM_IMAGE='a b' EMPTIED=
+    export FROM_MORE="${NONE:-$FROM_OCI} $HOME ${APPTAINER_NAME}"   # a comment
+    unset UNSET_BY_IMAGE; NOT_EXPORTED=here
+    if [ -d /opt/tool ] && [ -z "$FROM_HOST" ]; then
+        PATH=/opt/tool/sbin:$PATH
+    else
+        for each in a b; do echo $each; done
+    fi
+"""
+
 FILES = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false",
     "etc/group": "root:x:0:\nstaff:x:50:\n",
@@ -95,6 +109,14 @@ def make_tree(root: Path, *, programs: tuple[str, ...] = PROGRAMS) -> Path:
     (root / "root").chmod(0o700)
     (root / "made").touch()
     return root
+
+
+def write_plain_environment(folder: Path) -> None:
+    """Sealift's own scripts, and assignments such as most recipes have."""
+    for script in OWN_SCRIPTS.glob("*.sh"):
+        shutil.copy(script, folder / script.name)
+    (folder / "10-docker2singularity.sh").write_text(ENVIRONMENT["10-docker2singularity.sh"])
+    (folder / "90-environment.sh").write_text(PLAIN_ENVIRONMENT)
 
 
 def copy_program(root: Path, name: str) -> None:

@@ -40,7 +40,7 @@ def configure(parser: argparse.ArgumentParser, name: str) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     from sealift.flows.run import parse_binds, run
-    from sealift.system.process import started_with
+    from sealift.system.caller import started_with
 
     if options.verb == "exec" and not options.command:
         raise UsageError("exec takes a command", hints=(f"sealift exec {options.image} ls /",))

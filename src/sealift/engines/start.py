@@ -23,7 +23,7 @@ def start(
 ) -> int:
     """Run `plan`; this process becomes the engine or the program, so that most calls do not return.
 
-    `env` is the caller's environment as it was handed to this process (`system.process.started_with`). `unpack` is
+    `env` is the caller's environment as it was handed to this process (`system.caller.started_with`). `unpack` is
     asked for a folder where the embedded engine cannot mount the image. What is handed over is said as an event of
     level `debug`. Raises what `choose` and `embedded.run.run` raise.
     """

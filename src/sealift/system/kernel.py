@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-import platform
+import sys
 
 from sealift.errors import HostError
 
@@ -87,7 +87,7 @@ _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "ppc64le": 203, "riscv64": 41, "s39
 
 @functools.cache
 def _libc() -> ctypes.CDLL:
-    if platform.system() != "Linux":
+    if sys.platform != "linux":
         raise HostError(
             "this needs Linux",
             hints=("on macOS and Windows, use a Linux machine, WSL 2 or a Linux virtual machine",),
@@ -126,9 +126,9 @@ def umount(target: str | bytes, flags: int = MNT_DETACH) -> None:
 
 
 def pivot_root(new_root: str | bytes, put_old: str | bytes) -> None:
-    number = _PIVOT_ROOT.get(platform.machine())
+    number = _PIVOT_ROOT.get(os.uname().machine)
     if number is None:
-        raise HostError(f"pivot_root is not known for {platform.machine()}")
+        raise HostError(f"pivot_root is not known for {os.uname().machine}")
     _check(
         _libc().syscall(ctypes.c_long(number), os.fsencode(new_root), os.fsencode(put_old)),
         f"pivot_root {os.fsdecode(new_root)}",
@@ -231,9 +231,9 @@ _SECCOMP = {"x86_64": 317, "aarch64": 277, "riscv64": 277, "ppc64le": 358, "s390
 
 def seccomp(operation: int, flags: int, argument: ctypes.c_void_p | ctypes.Array[ctypes.c_char] | None) -> int:
     """The system call of that name (seccomp(2)), which libc has no function for."""
-    number = _SECCOMP.get(platform.machine())
+    number = _SECCOMP.get(os.uname().machine)
     if number is None:
-        raise OSError(38, f"seccomp is not known for {platform.machine()}")
+        raise OSError(38, f"seccomp is not known for {os.uname().machine}")
     return _check(
         _libc().syscall(ctypes.c_long(number), ctypes.c_uint(operation), ctypes.c_uint(flags), argument), "seccomp"
     )

@@ -1,7 +1,7 @@
-"""Runs the image's environment scripts in the image's own shell, and takes what they exported.
+"""What the image's environment scripts say: understood as they stand, else asked of the image's own shell.
 
 Apptainer interprets them with a shell of its own that speaks bash, so recipes use bash's words in `%environment`:
-the image's bash is taken where it has one, its `/bin/sh` else. Without any shell, plain assignments are understood.
+where plain reading does not do, the image's bash is taken if it has one, its `/bin/sh` else.
 """
 
 from __future__ import annotations
@@ -11,9 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sealift.engines import environment as rules
-from sealift.engines import plainshell
 from sealift.engines.embedded.exports import read_exports
+from sealift.engines.plainshell import NotPlain, Variables, run_plain
 
+FOLDER = "/.singularity.d/env"
+RUNTIME_VARIABLES = """
+if [ -n "${SING_USER_DEFINED_PREPEND_PATH:-}" ]; then PATH="$SING_USER_DEFINED_PREPEND_PATH:$PATH"; fi
+if [ -n "${SING_USER_DEFINED_APPEND_PATH:-}" ]; then PATH="$PATH:$SING_USER_DEFINED_APPEND_PATH"; fi
+if [ -n "${SING_USER_DEFINED_PATH:-}" ]; then PATH="$SING_USER_DEFINED_PATH"; fi
+unset SING_USER_DEFINED_PREPEND_PATH SING_USER_DEFINED_APPEND_PATH SING_USER_DEFINED_PATH
+export PATH
+"""
 LAST_LINE = b"# sealift: told\n"
 SHELLS = ("/bin/bash", "/bin/sh")
 SHELLS_OWN = frozenset(("BASHOPTS", "BASH_VERSINFO", "EUID", "PPID", "SHELLOPTS", "UID"))
@@ -33,9 +41,15 @@ class Said:
 
 def source(voices: rules.Voices, script: str) -> Said:
     """Run inside the container, in its working directory. `script` is the text of data/engines/environment.sh."""
+    try:
+        return _read_plainly(voices, all_of_it=True)
+    except NotPlain:
+        pass
     shell = next((each for each in SHELLS if os.access(each, os.X_OK)), None)
-    if shell is None:
-        return _without_shell(voices)
+    return _read_plainly(voices, all_of_it=False) if shell is None else _ask(shell, voices, script)
+
+
+def _ask(shell: str, voices: rules.Voices, script: str) -> Said:
     begin = rules.scripts_begin_with(voices.host)
     begin["SEALIFT_NAMES"] = " ".join(
         key
@@ -58,7 +72,7 @@ def source(voices: rules.Voices, script: str) -> Said:
         # program may still run, as it does under Apptainer.
         os.close(writing)
         os.close(reading)
-        return _without_shell(voices)
+        return _read_plainly(voices, all_of_it=False)
     os.close(writing)
     told = bytearray()
     # Not until the end of the pipe: a daemon that a script started may hold it open.
@@ -79,24 +93,67 @@ def source(voices: rules.Voices, script: str) -> Said:
     return Said(exported=exported, known=frozenset(known), umask=int(mask, 8))
 
 
-def _without_shell(voices: rules.Voices) -> Said:
-    """What plain assignments say, for images that hold a program and no shell."""
-    env = rules.scripts_begin_with(voices.host)
-    folder = "/.singularity.d/env"
+def _read_plainly(voices: rules.Voices, *, all_of_it: bool) -> Said:
+    """The same as data/engines/environment.sh does, without a shell.
+
+    NotPlain where a script takes one; unless `all_of_it` is wanted, such a script then counts up to there.
+    """
+    found = Variables(rules.scripts_begin_with(voices.host))
+
+    def carry_out(text: str) -> None:
+        try:
+            run_plain(text, found)
+        except NotPlain:
+            if all_of_it:
+                raise
+
+    def fix_path() -> None:
+        paths = found.values["PATH"].split(":") if found.values.get("PATH") else []
+        more = (each for each in rules.DEFAULT_PATH.split(":") if each not in paths)
+        found.values["PATH"] = ":".join((*paths, *more))
+        found.exported.add("PATH")
+
+    def carry_out_orders() -> None:
+        if "PATH" not in found.values:
+            fix_path()
+        for line in rules.order_lines(voices.orders):
+            carry_out(line)
+
+    names = _names()
+    for name in names or ():
+        if name == "90-environment.sh" and "PATH" not in found.values:
+            fix_path()
+        carry_out(_text(f"{FOLDER}/{name}"))
+        if name in ("10-docker2singularity.sh", "10-docker.sh"):
+            fix_path()
+        elif name == "99-base.sh":
+            carry_out_orders()
+    if names is None:
+        if os.path.isfile("/environment"):
+            carry_out(_text("/environment"))
+            fix_path()
+        carry_out_orders()
+    if "99-runtimevars.sh" not in (names or ()):
+        carry_out(RUNTIME_VARIABLES)
+    return Said(exported=found.environment(), known=frozenset(found.values) & voices.host.keys(), umask=None)
+
+
+def _names() -> list[str] | None:
+    """The scripts in the order of the shell's `*.sh`; None where the image has no folder of them."""
     try:
-        names = sorted(name for name in os.listdir(folder) if name.endswith(".sh"))
+        names = os.listdir(FOLDER)
     except OSError:
-        names = []
-    for name in names:
-        if name in ("99-base.sh", "99-runtimevars.sh", "95-apps.sh"):
-            continue
-        with open(os.path.join(folder, name), encoding="utf-8", errors="surrogateescape") as file:
-            env |= plainshell.assignments(file.read(), env)
-    paths = env.get("PATH", "").split(":") if env.get("PATH") else []
-    env["PATH"] = ":".join([*paths, *(each for each in rules.DEFAULT_PATH.split(":") if each not in paths)])
-    env["LD_LIBRARY_PATH"] = ":".join(filter(None, (env.get("LD_LIBRARY_PATH"), rules.LIBRARIES)))
-    for key, value in voices.orders.items():
-        env[key] = plainshell.expand(value, env) + (f":{rules.LIBRARIES}" if key == "LD_LIBRARY_PATH" else "")
-    prepended, appended, whole = (env.pop(f"SING_USER_DEFINED_{kind}PATH", "") for kind in ("PREPEND_", "APPEND_", ""))
-    env["PATH"] = whole or ":".join(filter(None, (prepended, env["PATH"], appended)))
-    return Said(exported=env, known=frozenset(), umask=None)
+        return None
+    return sorted(
+        name
+        for name in names
+        if name.endswith(".sh") and not name.startswith(".") and os.path.isfile(f"{FOLDER}/{name}")
+    )
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except OSError as error:
+        raise NotPlain(0) from error

@@ -1,0 +1,20 @@
+"""What this process was given by whoever started it; small, because every `sealift exec` asks."""
+
+from __future__ import annotations
+
+import os
+
+
+def started_with() -> dict[str, str]:
+    """The environment that this process was started with, for programs that it becomes.
+
+    Python itself may have added to `os.environ`: LC_CTYPE, in the C locale (PEP 538).
+    """
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            pairs = file.read().split(b"\0")
+    except OSError:
+        return dict(os.environ)
+    return {
+        os.fsdecode(name): os.fsdecode(value) for name, equals, value in (p.partition(b"=") for p in pairs) if equals
+    }
