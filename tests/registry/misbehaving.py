@@ -43,6 +43,15 @@ class Reply:
 Handler = Callable[[Seen], Reply | None]
 
 
+class _Quiet(ThreadingHTTPServer):
+    """A client that breaks off is part of the game."""
+
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        pass
+
+
 class Server:
     """Answers by the first handler that does not say None; `faults` come before, each used once."""
 
@@ -55,6 +64,7 @@ class Server:
 
         class Inner(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def handle_any(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length", "0")))
@@ -71,8 +81,7 @@ class Server:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Inner)
-        self._http.daemon_threads = True
+        self._http = _Quiet(("127.0.0.1", 0), Inner)
         self.host = f"127.0.0.1:{self._http.server_address[1]}"
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,))
 

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from sealift.core.digest import Digest
 
 
+_STRIDE = 256 << 10
+"""Bytes after which waiting readers are woken: on a fast line each piece would cost two changes of threads."""
+_LOOK = 0.02
+"""Seconds after which waiting readers look by themselves, so that a slow line's bytes reach them, too."""
+
+
 class Arrival:
     """What is known about a blob that may still be arriving.
 
@@ -29,6 +35,7 @@ class Arrival:
         self._changed = threading.Condition()
         self._descriptor = -1
         self._arrived = 0
+        self._announced = 0
         self._round = 0
         self._whole = False
         self._error: BaseException | None = None
@@ -70,12 +77,14 @@ class Arrival:
     def advance(self, count: int) -> None:
         with self._changed:
             self._arrived += count
-            self._changed.notify_all()
+            if self._arrived - self._announced >= _STRIDE:
+                self._announced = self._arrived
+                self._changed.notify_all()
 
     def restart(self) -> None:
         """The bytes so far were wrong."""
         with self._changed:
-            self._arrived = 0
+            self._arrived = self._announced = 0
             self._round += 1
             self._changed.notify_all()
 
@@ -103,14 +112,13 @@ class Arrival:
     def read_into(self, view: memoryview, position: int, round_: int) -> tuple[int, int]:
         """Wait for bytes at `position`; return how many were read (0: the verified end) and the round they are of."""
         with self._changed:
-            self._changed.wait_for(
-                lambda: (
-                    self._arrived > position
-                    or self._whole
-                    or self._error is not None
-                    or (position > 0 and self._round != round_)
-                )
-            )
+            while not (
+                self._arrived > position
+                or self._whole
+                or self._error is not None
+                or (position > 0 and self._round != round_)
+            ):
+                self._changed.wait(_LOOK)
             if position > 0 and self._round != round_:
                 raise MismatchError(f"blob `{self.digest}` arrived damaged and is fetched anew")
             if self._descriptor < 0 or (self._arrived <= position and not self._whole):

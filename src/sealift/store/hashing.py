@@ -9,7 +9,9 @@ import threading
 from sealift.core.digest import Digest, parse_digest
 
 _AHEAD = 8
-"""Pieces that may wait to be hashed: they are held in memory."""
+"""Batches that may wait to be hashed: they are held in memory."""
+_BATCH = 1 << 20
+"""Bytes that are handed over at once: waking the other thread costs as much as hashing some ten KiB."""
 
 
 class Digester:
@@ -21,29 +23,41 @@ class Digester:
     def __init__(self, algorithm: str = "sha256") -> None:
         self._algorithm = algorithm
         self._hash = hashlib.new(algorithm)
-        self._pieces: queue.Queue[bytes | memoryview | None] = queue.Queue(maxsize=_AHEAD)
+        self._batch: list[bytes | memoryview] = []
+        self._size = 0
+        self._batches: queue.Queue[list[bytes | memoryview]] = queue.Queue(maxsize=_AHEAD)
         self._thread: threading.Thread | None = None
 
     def update(self, piece: bytes | memoryview) -> None:
+        self._batch.append(piece)
+        self._size += len(piece)
+        if self._size < _BATCH:
+            return
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="sealift-hash", daemon=True)
             self._thread.start()
-        self._pieces.put(piece)
+        self._batches.put(self._batch)
+        self._batch, self._size = [], 0
 
     def digest(self) -> Digest:
         """The digest of everything so far; further pieces are not possible."""
         self.close()
+        for piece in self._batch:
+            self._hash.update(piece)
+        self._batch.clear()
         return parse_digest(f"{self._algorithm}:{self._hash.hexdigest()}")
 
     def close(self) -> None:
+        """End the thread; what it has not hashed yet is hashed first."""
         if self._thread is not None:
-            self._pieces.put(None)
+            self._batches.put([])
             self._thread.join()
             self._thread = None
 
     def _work(self) -> None:
-        while (piece := self._pieces.get()) is not None:
-            self._hash.update(piece)
+        while batch := self._batches.get():
+            for piece in batch:
+                self._hash.update(piece)
 
 
 def digest_file(path: str, algorithm: str = "sha256") -> Digest:
