@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -19,16 +19,16 @@ from sealift.deffile.arguments import Prepared
 from sealift.errors import DefinitionError, SectionError, TestFailed
 from sealift.flows.agents import base_of_stage
 from sealift.flows.base import Base
+from sealift.flows.rooms import find_footing, opened_sandbox
 from sealift.flows.sources import digest_sources
 from sealift.flows.workshop import Workshop, check_pack, digest_of
 from sealift.packs.image import write_image
 from sealift.packs.merge import merge
 from sealift.packs.pack import open_pack
-from sealift.sandbox.abilities import choose_footing, probe
-from sealift.sandbox.container import Sandbox, open_sandbox
+from sealift.sandbox.container import Sandbox
 from sealift.sandbox.furnish import PRIVATE
-from sealift.sandbox.spec import Footing, HostPath, Lower, SandboxSpec
-from sealift.sandbox.workfolder import choose_work_place, work_folder
+from sealift.sandbox.hosttmp import Look, look, written_since
+from sealift.sandbox.spec import Footing, Lower
 from sealift.sections import expansion, inner, metadata
 from sealift.sections.expansion import Copy
 from sealift.sections.plan import (
@@ -79,14 +79,15 @@ def build_stage(shop: Workshop, prepared: Prepared, number: int, built: Sequence
     if not scripts and not copies and not stage.apps:
         base = base_of_stage(shop, stage)
         return Built(base=base, key=shop.key("base", list(base.keys)))
-    footing = _footing(shop)
+    footing = find_footing(shop)
+    before = look() if hosts else None
     if any(step.section == "pre" for step in hosts):
         _run_pre(shop, prepared, number, footing)
     base = base_of_stage(shop, stage)
     key = _stage_key(shop, prepared, number, base, built, steps, footing)
     record = None if hosts or shop.request.no_cache else _found(shop, key)
     if record is None:
-        record = _run_sections(shop, prepared, number, base, built, footing, key)
+        record = _run_sections(shop, prepared, number, base, built, footing, key, before)
     else:
         shop.say(f"{_named(prepared, number)}%files and %post: cached")
     root = recorded_from_json(record["root"])
@@ -164,23 +165,6 @@ def _copies(shop: Workshop, step: Step) -> tuple[Copy, ...]:
 # Running.
 
 
-def _footing(shop: Workshop) -> Footing:
-    host = probe(shop.request.environment)
-    place = choose_work_place(shop.request.environment)
-    return choose_footing(host, place)
-
-
-@contextlib.contextmanager
-def _opened(
-    shop: Workshop, footing: Footing, lowers: Sequence[Lower], binds: Sequence[HostPath] = ()
-) -> Iterator[Sandbox]:
-    place = choose_work_place(shop.request.environment)
-    with work_folder(place.folder) as work:
-        spec = SandboxSpec(lowers=tuple(lowers), footing=footing, work=work, binds=tuple(binds))
-        with open_sandbox(spec, environment=shop.request.environment) as sandbox:
-            yield sandbox
-
-
 def mounted_form(shop: Workshop, packs: Sequence[str], keys: Sequence[str]) -> str:
     """One squashfs that shows what `packs` make: a single pack as it is, else their merged image, kept in the store."""
     if len(packs) == 1:
@@ -198,7 +182,7 @@ def mounted_form(shop: Workshop, packs: Sequence[str], keys: Sequence[str]) -> s
 
 def _run_pre(shop: Workshop, prepared: Prepared, number: int, footing: Footing) -> None:
     """`%pre` comes before the base is there, in a sandbox of its own."""
-    with _opened(shop, footing, ()) as sandbox:
+    with opened_sandbox(shop, footing, ()) as sandbox:
         for step in _placed_steps(prepared, number, sandbox):
             if isinstance(step, RunScript) and step.section == "pre":
                 _run_script(shop, sandbox, step)
@@ -212,10 +196,10 @@ def _run_sections(
     built: Sequence[Built],
     footing: Footing,
     key: str,
+    before: Look | None,
 ) -> dict[str, Any]:
     lowers = [Lower(path=mounted_form(shop, base.packs, base.keys))] if base.packs else []
-    with _opened(shop, footing, lowers) as sandbox:
-        shop.events(Said(text=f"sandbox: {footing.mode} ({footing.reason})", level="debug"))
+    with opened_sandbox(shop, footing, lowers) as sandbox:
         for step in _placed_steps(prepared, number, sandbox):
             match step:
                 case BeginMetadata():
@@ -224,7 +208,11 @@ def _run_sections(
                     _copy_from_stage(shop, sandbox, built[step.stage], step)
                 case CopyFromHost() | CopyAppFiles():
                     _copy_from_host(shop, sandbox, step)
-                case RunScript(section="setup" | "post"):
+                case RunScript(section="setup"):
+                    _run_script(shop, sandbox, step)
+                case RunScript(section="post"):
+                    if before is not None:
+                        sandbox.call("sealift.sandbox.hosttmp:copy_in", paths=list(written_since(before)))
                     _run_script(shop, sandbox, step)
         root = sandbox.call("sealift.sections.inner:look_at_metadata")
         with shop.watch.measure("pack sections"):
@@ -368,6 +356,6 @@ def _run_test(shop: Workshop, built: Built, script: RunScript, last_layer: str) 
     base = built.base
     lowers = [Lower(path=mounted_form(shop, base.packs, base.keys))] if base.packs else []
     lowers += [Lower(path=path) for path in (*built.uppers, last_layer)]
-    with _opened(shop, built.footing, lowers) as sandbox:
+    with opened_sandbox(shop, built.footing, lowers) as sandbox:
         _run(shop, sandbox, script, script.env)
     shop.store.put_record("tests", key, {"passed": True})

@@ -31,6 +31,16 @@ def environment() -> dict[str, str]:
     return dict(os.environ)
 
 
+def machine() -> str:
+    """This machine's architecture as `uname -m` says it."""
+    return os.uname().machine
+
+
+def cpu_count() -> int:
+    """The processors that this process may use: a cgroup or a batch system may allow fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def find_program(name: str, *, path: str | None = None) -> str | None:
     """The absolute path of a program, also looking where administrators' programs lie; None when it is not there."""
     search = path if path is not None else os.environ.get("PATH", os.defpath)
