@@ -124,11 +124,11 @@ class TestRegistry:
         for name, message in (
             (
                 "real/app:v2",
-                f"`{registry.host}` does not have the manifest of `{registry.host}/real/app:v2`: manifest unknown",
+                f"`{registry.host}` does not have `{registry.host}/real/app:v2`: manifest unknown",
             ),
             (
                 "real/none:v1",
-                f"`{registry.host}` does not have the manifest of `{registry.host}/real/none:v1`: manifest unknown",
+                f"`{registry.host}` does not have `{registry.host}/real/none:v1`: manifest unknown",
             ),
         ):
             with pytest.raises(NotFoundError) as caught:

@@ -91,7 +91,7 @@ class TestAnswers:
     def test_nothing(self, server: Server, connect: Connect) -> None:
         missing = parse_reference(f"{server.host}/org/app:none")
         message = self.fails(connect, missing, NotFoundError)
-        assert message == f"`{server.host}` does not have the manifest of `{server.host}/org/app:none`: nothing here"
+        assert message == f"`{server.host}` does not have `{server.host}/org/app:none`: nothing here"
 
     def test_a_web_page(self, server: Server, reference: Reference, connect: Connect) -> None:
         server.fault(
@@ -115,8 +115,8 @@ class TestAnswers:
     @pytest.mark.parametrize(
         ("status", "error", "words"),
         [
-            (403, DeniedError, "denies access for the manifest of"),
-            (400, FetchError, "answered with 400 for the manifest of"),
+            (403, DeniedError, "denies access for"),
+            (400, FetchError, "answered with 400 for"),
             (302, FetchError, "answered with 302"),
         ],
     )
@@ -138,14 +138,12 @@ class TestAnswers:
         server.fault("manifests", Reply(status=503), Reply(status=502), Reply(status=500))
         assert connect().fetch_manifest(reference).digest != ""
         assert time.waits == [0.5, 1.0, 2.0]
-        assert time.said[0] == (
-            f"`{server.host}` answered with 503 for the manifest of `{reference.familiar}`; trying again in 0.5 s"
-        )
+        assert time.said[0] == (f"`{server.host}` answered with 503 for `{reference.familiar}`; trying again in 0.5 s")
 
     def test_trouble_that_stays(self, server: Server, reference: Reference, connect: Connect, time: Time) -> None:
         server.fault("manifests", *[Reply(status=503, body=b'{"errors":[{"message":"down\\u0007"}]}')] * 9)
         assert self.fails(connect, reference, UnreachableError) == (
-            f"`{server.host}` answered with 503 for the manifest of `{reference.familiar}`: down"
+            f"`{server.host}` answered with 503 for `{reference.familiar}`: down"
         )
         assert (time.waits, len(server.requests("manifests"))) == ([0.5, 1.0, 2.0, 4.0], 5)
 
@@ -242,7 +240,7 @@ class TestMirrors:
             assert len(empty.requests("manifests")) == 1
             assert events[0] == Said(
                 text=f"the mirror {empty.host}/org/app has no answer: "
-                f"`{empty.host}` does not have the manifest of `registry.example/org/app:1`: nothing here",
+                f"`{empty.host}` does not have `registry.example/org/app:1`: nothing here",
                 level="debug",
             )
 

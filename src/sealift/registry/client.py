@@ -120,7 +120,7 @@ class Registry:
 
     def fetch_manifest(self, reference: Reference) -> Fetched:
         """The manifest or index of a reference."""
-        what = f"the manifest of `{reference.familiar}`"
+        what = f"`{reference.familiar}`"
 
         def ask(endpoint: Endpoint, retries: Retries) -> Fetched:
             return self._fetch_manifest(endpoint, reference, what, retries)
@@ -177,11 +177,11 @@ class Registry:
                 data = _read_all(response, oci_manifest.SIZE_LIMIT)
                 if "html" in media_type:
                     raise FetchError(
-                        f"`{endpoint.registry}` answered with a web page instead of {what}",
+                        f"`{endpoint.registry}` answered with a web page instead of the manifest of {what}",
                         hints=("is there a login page or a proxy in between? look at http_proxy and https_proxy",),
                     )
                 digest = reference.digest or _own_digest(data, response)
-                _check(data, digest, what)
+                _check(data, digest, f"the manifest of {what}")
             except (MismatchError, BrokenError) as error:
                 retries.pause(error)
                 continue
