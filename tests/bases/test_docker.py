@@ -15,7 +15,7 @@ from sealift.bases import BaseImage, Network, open_image
 from sealift.core.digest import sha256
 from sealift.core.event import Advanced, Began, Ended, Event
 from sealift.core.reference import parse_reference
-from sealift.errors import MismatchError, SealiftError, UnreachableError
+from sealift.errors import ImageError, MismatchError, SealiftError, UnreachableError
 from sealift.oci.manifest import Platform
 from sealift.registry import Patience
 from sealift.store import Store
@@ -182,6 +182,25 @@ def test_a_maker_that_stops_early_is_held_to_the_end(server: Server, opened: Ope
     server.fault(sha256(LAYERS[0]), *[Reply(body=LAYERS[0][:-1] + b"x")] * 9)
     with opened() as found, pytest.raises(MismatchError):
         found.layers[0].read(lambda stream: stream.read(100))
+
+
+def test_a_maker_s_complaint_about_wrong_bytes_is_not_believed(server: Server, opened: Open) -> None:
+    """What cannot be read because it arrived damaged is fetched anew; what is damaged at its origin is complained of."""
+    server.fault(sha256(LAYERS[0]), Reply(body=b"x" * len(LAYERS[0])))
+
+    def work(stream: BinaryIO) -> bytes:
+        data = stream.read(10)
+        if data.startswith(b"x"):
+            raise ImageError("not a tar stream")
+        return data + read_all(stream)
+
+    def grumble(stream: BinaryIO) -> bytes:
+        raise ImageError("not to my taste")
+
+    with opened() as found:
+        assert found.layers[0].read(work) == LAYERS[0]
+        with pytest.raises(ImageError, match="not to my taste"):
+            found.layers[0].read(grumble)
 
 
 def test_a_failed_download_reaches_the_reader_and_may_be_tried_again(server: Server, opened: Open) -> None:

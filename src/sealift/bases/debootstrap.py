@@ -34,11 +34,12 @@ _UNMOUNT = (
     'umount -l "$1/dev" && umount -l "$1/sys" && umount -l "$1/proc" && '
     'rm -rf "$1/dev" "$1/etc/resolv.conf" "$1/etc/hostname" && mkdir -m 0755 "$1/dev"'
 )
+# In a container debootstrap links /proc to itself; and its devices would be files in most user namespaces.
+_BETWEEN = 'rm -rf "$1/dev" && mkdir -m 0755 "$1/dev" && if test -L "$1/proc"; then rm "$1/proc" && mkdir "$1/proc"; fi'
 _TIDY = (
-    "rm -rf /debootstrap /dev/* /etc/resolv.conf /etc/hostname /var/cache/apt/archives/*.deb /var/cache/apt/*.bin "
-    "/var/lib/apt/lists/* /var/log/bootstrap.log /var/log/dpkg.log /var/log/alternatives.log /var/log/apt/* "
-    "/var/cache/ldconfig/aux-cache /run/* || true; "
-    "mkdir -p /var/lib/apt/lists/partial; : > /etc/machine-id"
+    'cd "$1" && rm -rf dev debootstrap etc/resolv.conf etc/hostname var/cache/apt/archives/*.deb var/cache/apt/*.bin '
+    "var/lib/apt/lists/* var/log/bootstrap.log var/log/dpkg.log var/log/alternatives.log var/log/apt/* "
+    "var/cache/ldconfig/aux-cache run/* && mkdir -m 0755 dev && mkdir -p var/lib/apt/lists/partial && : > etc/machine-id"
 )
 
 
@@ -77,8 +78,9 @@ def plan(
         return (Command(argv=(path, *_mmdebstrap(bootstrap, hooks=hooks)), inside=False, env=env),)
     return (
         Command(argv=(path, *_debootstrap(bootstrap)), inside=False, env=env),
+        Command(argv=("/bin/sh", "-c", _BETWEEN, "sh", "ROOT"), inside=False, env=env),
         Command(argv=("/debootstrap/debootstrap", "--second-stage"), inside=True, env=env),
-        Command(argv=("/bin/sh", "-c", _TIDY), inside=True, env=env),
+        Command(argv=("/bin/sh", "-c", _TIDY, "sh", "ROOT"), inside=False, env=env),
     )
 
 

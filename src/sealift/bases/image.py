@@ -8,7 +8,7 @@ from typing import BinaryIO, TypeVar
 
 from sealift.core.digest import Digest
 from sealift.core.reference import ImageSource
-from sealift.errors import MismatchError
+from sealift.errors import ImageError, MismatchError
 from sealift.oci.config import ImageConfig
 
 T = TypeVar("T")
@@ -36,7 +36,8 @@ class Layer:
     def read(self, work: Callable[[BinaryIO], T]) -> T:
         """Give `work` the stream; once more when wrong bytes arrived and were fetched anew while it read.
 
-        What `work` leaves unread is read behind it, so that its result stands for verified bytes.
+        What `work` leaves unread is read behind it, so that its result stands for verified bytes, and so that its
+        ImageError is not believed when the bytes were wrong.
         """
         try:
             return self._read(work)
@@ -45,10 +46,19 @@ class Layer:
 
     def _read(self, work: Callable[[BinaryIO], T]) -> T:
         with self.open() as stream:
-            result = work(stream)
-            while not stream.closed and stream.read(1 << 20):
-                pass
+            try:
+                result = work(stream)
+            except ImageError:
+                _read_on(stream)
+                raise
+            _read_on(stream)
             return result
+
+
+def _read_on(stream: BinaryIO) -> None:
+    """Reach the end, which is given for verified bytes only."""
+    while not stream.closed and stream.read(1 << 20):
+        pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
