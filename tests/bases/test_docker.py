@@ -185,7 +185,7 @@ def test_a_maker_that_stops_early_is_held_to_the_end(server: Server, opened: Ope
 
 
 def test_a_maker_s_complaint_about_wrong_bytes_is_not_believed(server: Server, opened: Open) -> None:
-    """What cannot be read because it arrived damaged is fetched anew; what is damaged at its origin is complained of."""
+    """What arrived damaged is fetched anew; what is damaged at its origin is complained of."""
     server.fault(sha256(LAYERS[0]), Reply(body=b"x" * len(LAYERS[0])))
 
     def work(stream: BinaryIO) -> bytes:
