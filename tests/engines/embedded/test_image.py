@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 
@@ -77,7 +78,7 @@ def test_forms(squashfs: Path, sif: Path, tree: Path) -> None:
     assert (found.path, found.kind, found.architecture) == (
         str(sif),
         "squashfs",
-        find_architecture(__import__("os").uname().machine),
+        find_architecture(os.uname().machine),
     )
     assert sif.read_bytes()[found.offset :][:4] == b"hsqs"
 

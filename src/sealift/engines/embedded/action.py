@@ -137,6 +137,11 @@ def become(program: Program, env: dict[str, str]) -> NoReturn:
         raise _refused(argv[0], error) from error
 
 
+def exit_code(status: int) -> int:
+    """What a shell would call the end of a program with this wait status."""
+    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
 def _refused(path: str, error: OSError) -> CannotRunError:
     here = find_architecture(os.uname().machine)
     for each in (path, "/bin/sh"):

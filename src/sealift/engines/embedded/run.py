@@ -11,7 +11,7 @@ from sealift.core.launch import LaunchPlan
 from sealift.engines import environment as rules
 from sealift.engines import plainshell
 from sealift.engines.binds import binds_of
-from sealift.engines.embedded import action, building, identity, layout, namespaces, rootfs, scripts, waiting
+from sealift.engines.embedded import action, building, identity, layout, namespaces, rootfs, scripts
 from sealift.engines.embedded.image import check_architecture, find_image
 from sealift.errors import HostError, UsageError
 
@@ -59,7 +59,9 @@ def run(
         return finish(prepared, own_namespace=rights, events=events)
 
     if plan.contain_all:
-        return waiting.with_init(make, become)
+        from sealift.engines.embedded.waiting import with_init
+
+        return with_init(make, become)
     make()
     return become()
 
@@ -99,7 +101,8 @@ def prepare(plan: LaunchPlan, *, env: Mapping[str, str], events: Events = ignore
             **({"SHELL": shell} if shell else {}),
         },
     )
-    for each in (*warnings, *voices.warnings):
+    drivers, lacking = _drivers(plan, env.get("PATH", ""), contain=contain)
+    for each in (*warnings, *voices.warnings, *lacking):
         warn(events, each)
     with open(SCRIPT, encoding="utf-8") as file:
         script = file.read()
@@ -113,7 +116,7 @@ def prepare(plan: LaunchPlan, *, env: Mapping[str, str], events: Events = ignore
             first=_on_host((*first, *(replace(step, target=cwd) for step in here))),
             files=layout.file_steps(files),
             identity=None if caller.uid == 0 else identity.identity_lines(caller, home.target),
-            after=_on_host(after),
+            after=_on_host((*after, *drivers)),
             writable=plan.writable_tmpfs,
         ),
         voices=voices,
@@ -121,6 +124,18 @@ def prepare(plan: LaunchPlan, *, env: Mapping[str, str], events: Events = ignore
         shell=shell,
         terminal=terminal if contain else "",
     )
+
+
+def _drivers(plan: LaunchPlan, path: str, *, contain: bool) -> tuple[tuple[layout.Step, ...], tuple[str, ...]]:
+    steps: tuple[layout.Step, ...] = ()
+    warnings: tuple[str, ...] = ()
+    for wanted, kind in ((plan.nv, "nvidia"), (plan.rocm, "amd")):
+        if wanted:
+            from sealift.engines.embedded.gpu import driver_steps
+
+            more, said = driver_steps(kind, contain=contain, path=path, machine=os.uname().machine)
+            steps, warnings = (*steps, *more), (*warnings, *said)
+    return steps, warnings
 
 
 def _env_files(plan: LaunchPlan, env: Mapping[str, str], cwd: str) -> dict[str, str]:
@@ -173,7 +188,7 @@ def finish(prepared: Prepared, *, own_namespace: bool, events: Events) -> int:
     voices = replace(prepared.voices, host={**prepared.voices.host, "PWD": cwd})
     said = scripts.source(voices, prepared.script)
     if said.ended is not None:
-        return waiting.exit_code(said.ended)
+        return action.exit_code(said.ended)
     env = rules.settle(host=voices.host, exported=said.exported, known=said.known, command=plan.action)
     program = action.choose_program(plan.action, plan.command, app=plan.app, shell=prepared.shell)
     if program.note:

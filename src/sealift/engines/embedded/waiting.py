@@ -15,7 +15,7 @@ from select import PIPE_BUF
 from typing import NoReturn
 
 from sealift import errors
-from sealift.engines.embedded.action import CannotRunError
+from sealift.engines.embedded.action import CannotRunError, exit_code
 from sealift.errors import SealiftError
 from sealift.system import kernel
 
@@ -134,8 +134,3 @@ def _wait(child: int, *, reap_all: bool) -> int:
         elif info.si_code != _SENT_BY_KERNEL:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(child, number)
-
-
-def exit_code(status: int) -> int:
-    """What a shell would call the end of a program with this wait status."""
-    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
