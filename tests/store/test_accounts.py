@@ -136,6 +136,25 @@ def test_old_parts_are_swept_and_fresh_downloads_kept(root: str, tmp_path: Path)
     assert os.listdir(parts) == [young]
 
 
+def test_remains_of_killed_processes_are_swept(root: str) -> None:
+    with Store(root) as store:
+        store.put_record("tags", "a", {})
+        names = [
+            "records/tags/.a.json.1234.part",
+            "locks/packs-x.link",
+            "locks/packs-x.link.host.1.ab",
+            "locks/packs-y",
+        ]
+        for name in names:
+            for path, age in ((Path(root, name), 0), (Path(root, name.replace("1", "2").replace("x", "z")), 10**6)):
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(b"")
+                os.utime(path, (path.stat().st_mtime - age,) * 2)
+        store.prune()
+        assert sorted(os.listdir(Path(root, "records/tags"))) == [".a.json.1234.part", "a.json"]
+        assert sorted(os.listdir(Path(root, "locks"))) == ["packs-x.link", "packs-x.link.host.1.ab", "packs-y"]
+
+
 class TestVerify:
     def test_a_whole_store(self, root: str) -> None:
         fill(root)

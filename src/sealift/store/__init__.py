@@ -17,7 +17,8 @@ and no more.
 
 from sealift.store.accounts import Damaged, Pruned, Usage
 from sealift.store.arrival import Arrival
+from sealift.store.blob import Blob
 from sealift.store.place import open_store, parse_size
-from sealift.store.store import Blob, Store
+from sealift.store.store import Store
 
 __all__ = ["Arrival", "Blob", "Damaged", "Pruned", "Store", "Usage", "open_store", "parse_size"]

@@ -19,6 +19,8 @@ Check = Callable[[str], object]
 
 KEEP_PARTS = 7 * 86400.0
 """Seconds for which an interrupted download is worth resuming."""
+_REMAINS = 86400.0
+"""Seconds after which nobody holds a lock any more: its holder would have renewed it."""
 _YOUNG = 30.0
 """Seconds in which a part may not be locked yet."""
 
@@ -104,6 +106,7 @@ def prune(
         elif _unlink(entry.path):
             removed, freed = removed + 1, freed + entry.size
     _sweep_digests(root)
+    _sweep_remains(root, clock())
     entries = [*_entries(root), *resumable]
     left = sum(entry.size for entry in entries)
     in_use = 0
@@ -199,6 +202,20 @@ def _sweep_digests(root: str) -> None:
                 os.path.join(root, note.name.removeprefix("digests/"))
             ):
                 _unlink(note.path)
+
+
+def _sweep_remains(root: str, now: float) -> None:
+    """Remove small files that killed processes left: half-written records and digests, link locks."""
+    folders = [os.path.join(root, "locks")]
+    for kind in ("records", "digests"):
+        folders += [os.path.join(root, kind, inner) for inner in _folders(os.path.join(root, kind))]
+    for folder in folders:
+        with contextlib.suppress(FileNotFoundError):
+            for name in os.listdir(folder):
+                path = os.path.join(folder, name)
+                half_written = name.startswith(".") and name.endswith(".part")
+                if (half_written or ".link" in name) and now - os.stat(path).st_mtime > _REMAINS:
+                    _unlink(path)
 
 
 def _unlink(path: str) -> bool:

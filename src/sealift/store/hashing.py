@@ -8,7 +8,7 @@ import threading
 
 from sealift.core.digest import Digest, parse_digest
 
-_AHEAD = 8
+_AHEAD = 4
 """Batches that may wait to be hashed: they are held in memory."""
 _BATCH = 1 << 20
 """Bytes that are handed over at once: waking the other thread costs as much as hashing some ten KiB."""

@@ -24,6 +24,7 @@ RENEW = 5.0
 PATIENCE = 60.0
 """Seconds without a renewal after which a waiter takes the holder for dead: twelve missed ones."""
 POLL = 0.25
+"""Seconds between two looks at a link lock, after some quicker ones: most locks are held for moments only."""
 
 
 def host_name() -> str:
@@ -151,6 +152,7 @@ def _take_link(
     clock: Callable[[], float],
 ) -> None:
     told = False
+    delay = POLL / 64
     seen: tuple[int, int] | None = None
     since = clock()
     while True:
@@ -173,7 +175,8 @@ def _take_link(
         if _holder_died(path) or clock() - since > PATIENCE:
             _break(path, status.st_ino)
             continue
-        sleep(POLL)
+        sleep(delay)
+        delay = min(POLL, delay * 2)
 
 
 def _holder_died(path: str) -> bool:
