@@ -38,7 +38,7 @@ From: {layout}
 """
 
 MOMENTS = [
-    "packing layer",
+    "layer 1/1",
     "%post …",
     "post-begins",
     "post-middle",

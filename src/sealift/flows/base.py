@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
-from sealift.bases import BaseImage, Layer, Network
+from sealift.bases import BaseImage, Network
 from sealift.bases import open_image as open_oci_image
-from sealift.core.event import Began, Ended
-from sealift.core.reference import ImageSource
+from sealift.core.event import Advanced, Began, Ended, Events
+from sealift.core.reference import ImageSource, Reference
 from sealift.errors import ImageError
 from sealift.evidence.opening import open_image
 from sealift.flows.workshop import Workshop, check_pack
@@ -71,7 +70,7 @@ def _pack_layers(shop: Workshop, image: BaseImage) -> tuple[tuple[str, ...], tup
 
     def provide(number: int) -> str:
         path = found[number]
-        return path if path is not None else _pack_layer(shop, image.layers, number, keys[number])
+        return path if path is not None else _pack_layer(shop, image, number, keys[number])
 
     with ThreadPoolExecutor(max_workers=LAYERS_AT_ONCE, thread_name_prefix="sealift-layer") as workers:
         packs = tuple(workers.map(provide, range(len(keys))))
@@ -80,24 +79,46 @@ def _pack_layers(shop: Workshop, image: BaseImage) -> tuple[tuple[str, ...], tup
     return packs, keys
 
 
-def _pack_layer(shop: Workshop, layers: Sequence[Layer], number: int, key: str) -> str:
-    layer = layers[number]
+def _pack_layer(shop: Workshop, image: BaseImage, number: int, key: str) -> str:
+    layer = image.layers[number]
     task = f"pack {key}"
-    what = f"layer {number + 1}/{len(layers)} {layer.digest[7:19]}"
+    what = f"layer {number + 1}/{len(image.layers)} {layer.digest[7:19]}"
+    # A layer that comes over the network is packed while it comes, and its download has a bar of its own.
+    local = not isinstance(image.source, Reference)
 
     def make(file: BinaryIO) -> None:
         def pack(stream: BinaryIO) -> None:
             file.seek(0)
             file.truncate()
-            pack_tar(stream, file, options=shop.options, pool=shop.pool)
+            counted = _Counted(stream, shop.events, task) if local else stream
+            pack_tar(cast("BinaryIO", counted), file, options=shop.options, pool=shop.pool)
 
         layer.read(pack)
 
-    shop.events(Began(task=task, label=f"packing {what}"))
-    try:
+    if not local:
         return shop.store.entry("packs", key, make, check=check_pack, what=what)
+    shop.events(Began(task=task, label=what, total=layer.size))
+    note = "failed"
+    try:
+        path = shop.store.entry("packs", key, make, check=check_pack, what=what)
+        note = ""
+        return path
     finally:
-        shop.events(Ended(task=task))
+        shop.events(Ended(task=task, note=note))
+
+
+class _Counted:
+    """A stream that says how much of it was read."""
+
+    def __init__(self, stream: BinaryIO, events: Events, task: str) -> None:
+        self._stream = stream
+        self._events = events
+        self._task = task
+
+    def read(self, amount: int = -1) -> bytes:
+        data = self._stream.read(amount)
+        self._events(Advanced(task=self._task, amount=len(data)))
+        return data
 
 
 def open_local_image(shop: Workshop, path: str) -> Base:
