@@ -138,7 +138,7 @@ def _squashfs(host: HostAbilities, mode: str, trial: Trial) -> Finding:
             severity="warning",
             what="FUSE cannot be used here: images are unpacked to disk before they are used",
             evidence=f"/dev/fuse: {trial.fuse}",
-            remedy="ask an administrator for: chmod 666 /dev/fuse   (in a container, start it with: --device /dev/fuse)",
+            remedy="ask an administrator for: chmod 666 /dev/fuse   (in a container: --device /dev/fuse)",
         )
     return Finding(
         id="sandbox.squashfuse",

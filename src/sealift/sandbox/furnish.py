@@ -48,7 +48,9 @@ def furnish(spec: SandboxSpec, made: Assembly) -> None:
             except OSError:
                 continue
             os.chmod(copy, 0o644)
-        mounts.bind(copy, root + resolve_in(root, path))
+        # A bare root has no skeleton below it: what is not there yet cannot be covered.
+        if not spec.bare or os.path.exists(root + resolve_in(root, path)):
+            mounts.bind(copy, root + resolve_in(root, path))
     for each in spec.binds:
         mounts.bind(each.source, root + resolve_in(root, each.destination), read_only=each.read_only)
 

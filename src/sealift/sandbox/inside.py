@@ -52,6 +52,7 @@ class Inside:
             self.upper,
             base if self.footing.mode == "single" else None,
             kept=kept_inodes(self.work),
+            marked_folders=self.footing.overlay != "fuse",
         )
 
 

@@ -85,7 +85,12 @@ _NO_RECORD = Record(inode=0, birth=0)
 
 
 def read_owners(
-    journal: str, upper: str, base: BaseOwner | None = None, *, kept: frozenset[int] = frozenset()
+    journal: str,
+    upper: str,
+    base: BaseOwner | None = None,
+    *,
+    kept: frozenset[int] = frozenset(),
+    marked_folders: bool = True,
 ) -> Mapping[int, Owner]:
     """The true owners of the entries of `upper` whose own say something else, by inode number.
 
@@ -94,7 +99,8 @@ def read_owners(
     bit has the directory's group; and a program that rewrites or copies a file (`useradd`, `sed -i`) gives the new one
     the owner that it saw on the old one, which here was root whoever it really was. So a change to root by descriptor,
     not by path, gives the file the owner that the base has at that path, or had at the path it was copied from.
-    `kept` are inode numbers that are the base's own where no overlay marks them.
+    `kept` are inode numbers that are the base's own where no overlay marks them; `marked_folders` is false for
+    fuse-overlayfs, which marks folders the other way round.
     """
     records = read_records(journal)
     if not records and base is None:
@@ -112,7 +118,7 @@ def read_owners(
         uid = found.st_uid if record.uid is None else record.uid
         gid = found.st_gid if record.gid is None else record.gid
         if base is not None:
-            copied = found.st_ino in kept or _is_copied_up(path)
+            copied = found.st_ino in kept or _is_copied_up(path, found, marked_folders=marked_folders)
             below = base(path[len(top) + 1 :])
             if below is not None and stat.S_IFMT(below[0]) != stat.S_IFMT(found.st_mode):
                 below = None
@@ -142,10 +148,15 @@ def read_owners(
     return owners
 
 
-def _is_copied_up(path: bytes) -> bool:
-    """Overlay marks what it copied from below, with an empty value where the lower file system has no handles."""
+def _is_copied_up(path: bytes, found: os.stat_result, *, marked_folders: bool) -> bool:
+    """Overlay marks what it copied from below, with an empty value where the lower file system has no handles.
+
+    fuse-overlayfs marks files so; of folders it marks those that it did not copy (`marked_folders` is false).
+    """
     try:
         names = os.listxattr(path, follow_symlinks=False)
     except OSError:
         return False
+    if stat.S_ISDIR(found.st_mode) and not marked_folders:
+        return "user.fuseoverlayfs.opaque" not in names
     return any(each in names for each in _ORIGINS)

@@ -239,7 +239,8 @@ class Supervision:
 
     def _source_of(self, pid: int, target: int) -> str:
         """The file that a process seems to copy to `target`: the one other regular file of the sandbox's root that it
-        has open; of several, the one whose name `target`'s begins with (`/etc/shadow` for `/etc/shadow-`).
+        has open; of several, the one whose name `target`'s begins with (`/etc/shadow` for `/etc/shadow-`). shadow-utils
+        have closed it by then: theirs is told by the name alone.
         """
         own = os.readlink(f"self/fd/{target}", dir_fd=self._proc)
         found: set[str] = set()
@@ -257,6 +258,8 @@ class Supervision:
                         found.add(path)
         if len(found) > 1:
             found = {path for path in found if own.startswith(path)}
+        if not found and own[-1:] in ("+", "-", "~"):
+            found = {own[:-1]}
         return found.pop()[len(self._root) + 1 :] if len(found) == 1 else ""
 
     def _is_ours(self, path: str) -> bool:
