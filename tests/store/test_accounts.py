@@ -95,8 +95,9 @@ def test_leases_of_dead_processes_do_not_count(root: str) -> None:
     os.waitpid(pid, 0)
     assert len(os.listdir(os.path.join(root, "leases"))) == 1
     with Store(root) as store:
+        assert store.prune().removed == 0
+        assert os.listdir(os.path.join(root, "leases")) == []
         assert store.prune(0).in_use == 0
-    assert os.listdir(os.path.join(root, "leases")) == []
 
 
 def test_a_fork_has_leases_of_its_own(root: str) -> None:

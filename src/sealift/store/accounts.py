@@ -105,6 +105,7 @@ def prune(
             resumable.append(entry)
         elif _unlink(entry.path):
             removed, freed = removed + 1, freed + entry.size
+    leases.in_use()  # sweeps those of dead processes
     _sweep_digests(root)
     _sweep_remains(root, clock())
     entries = [*_entries(root), *resumable]
