@@ -39,7 +39,8 @@ _BETWEEN = 'rm -rf "$1/dev" && mkdir -m 0755 "$1/dev" && if test -L "$1/proc"; t
 _TIDY = (
     'cd "$1" && rm -rf dev debootstrap etc/resolv.conf etc/hostname var/cache/apt/archives/*.deb var/cache/apt/*.bin '
     "var/lib/apt/lists/* var/log/bootstrap.log var/log/dpkg.log var/log/alternatives.log var/log/apt/* "
-    "var/cache/ldconfig/aux-cache run/* && mkdir -m 0755 dev && mkdir -p var/lib/apt/lists/partial && : > etc/machine-id"
+    "var/cache/ldconfig/aux-cache var/lib/dbus/machine-id run/* && "
+    "mkdir -m 0755 dev && mkdir -p var/lib/apt/lists/partial && : > etc/machine-id"
 )
 
 
