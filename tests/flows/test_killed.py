@@ -67,7 +67,7 @@ def _start(folder: Path) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,
         # Whoever runs the tests in the background has SIGINT ignored, which would be inherited.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,  # noqa: PLW1509 -- no threads here
     )
 
 

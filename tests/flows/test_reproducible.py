@@ -46,7 +46,7 @@ def _digest(path: Path) -> str:
 
 
 @pytest.fixture
-def recipe(open_folder, debian_oci) -> Path:
+def recipe(open_folder: Path, debian_oci: Path) -> Path:
     """A folder that all users can read, with the definition file, its seed and its base."""
     folder = open_folder / "recipe"
     folder.mkdir()

@@ -114,7 +114,11 @@ def test_a_truncated_sif_is_refused(sealift, small_layout, length):
     assert sealift("build", "x.sif", f"oci:{small_layout}").code == 0
     with open("x.sif", "r+b") as file:
         file.truncate(length)
-    for arguments in (("inspect", "x.sif"), ("exec", "--engine", "embedded", "x.sif", "true"), ("build", "y.sif", "x.sif")):
+    for arguments in (
+        ("inspect", "x.sif"),
+        ("exec", "--engine", "embedded", "x.sif", "true"),
+        ("build", "y.sif", "x.sif"),
+    ):
         outcome = sealift(*arguments)
         assert outcome.code in (3, 5), outcome.err
         assert outcome.err.startswith("error: ")

@@ -8,7 +8,6 @@ import textwrap
 import pytest
 
 from sealift.errors import HostError
-from sealift.system import files
 from sealift.system.files import atomic_file, copy_range, explain_oserror
 
 
@@ -23,7 +22,7 @@ def kind(request, monkeypatch):
                 raise OSError(errno.EOPNOTSUPP, "no nameless files")
             return real(path, flags, *rest, **more)
 
-        monkeypatch.setattr(files.os, "open", refusing)
+        monkeypatch.setattr(os, "open", refusing)
     return request.param
 
 
@@ -102,7 +101,7 @@ def test_leftovers_of_the_dead_are_swept_and_those_of_the_living_stay(tmp_path):
 @pytest.mark.parametrize("kernel", [True, False], ids=["copy_file_range", "read and write"])
 def test_a_range_is_copied_exactly(tmp_path, monkeypatch, kernel):
     if not kernel:
-        monkeypatch.delattr(files.os, "copy_file_range")
+        monkeypatch.delattr(os, "copy_file_range")
     data = os.urandom(3_000_000)
     (tmp_path / "a").write_bytes(data)
     with (tmp_path / "a").open("rb") as source, (tmp_path / "b").open("w+b") as target:
@@ -115,7 +114,7 @@ def test_a_range_is_copied_exactly(tmp_path, monkeypatch, kernel):
 @pytest.mark.parametrize("kernel", [True, False])
 def test_a_short_source_is_an_error(tmp_path, monkeypatch, kernel):
     if not kernel:
-        monkeypatch.delattr(files.os, "copy_file_range")
+        monkeypatch.delattr(os, "copy_file_range")
     (tmp_path / "a").write_bytes(b"abc")
     with (tmp_path / "a").open("rb") as source, (tmp_path / "b").open("wb") as target, pytest.raises(EOFError):
         copy_range(source.fileno(), 1, target.fileno(), 3)

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from sealift.core.digest import Digest, from_raw
 from sealift.core.event import Began, Ended, Said
 from sealift.deffile.arguments import Prepared
 from sealift.errors import DefinitionError, SectionError, TestFailed
@@ -170,11 +171,13 @@ def mounted_form(shop: Workshop, packs: Sequence[str], keys: Sequence[str]) -> s
     if len(packs) == 1:
         return packs[0]
 
-    def make(file: BinaryIO) -> None:
+    def make(file: BinaryIO) -> Digest:
         with contextlib.ExitStack() as stack:
             opened = [stack.enter_context(open_pack(path)) for path in packs]
             merged = merge(opened, base_count=len(opened))
             write_image(merged, file, base_offset=0, options=shop.options, mtime=0, pool=shop.pool)
+        file.seek(0)
+        return from_raw(hashlib.file_digest(file, "sha256").digest())  # type: ignore[arg-type]  # it is a real file
 
     with shop.watch.measure("base image"):
         return shop.store.entry("images", shop.key("image of", list(keys)), make, what="the base's image")
