@@ -21,8 +21,10 @@ def summary(result: BuildResult) -> str:
         f"{result.image} {state}: {size_text(result.size)}, {result.entries:,} entries, {took:.1f} s",
         f"tree  {result.tree_digest}",
         f"file  {result.digest}",
-        "time  " + " · ".join(f"{name} {seconds:.1f} s" for name, seconds in result.seconds.items() if seconds >= 0.05),
     ]
+    spent = [f"{name} {seconds:.1f} s" for name, seconds in result.seconds.items() if seconds >= 0.05]
+    if spent:
+        lines.append(f"time  {' · '.join(spent)}")
     if result.layers:
         lines.append("space")
         names = [str(layer["name"]) for layer in result.layers]

@@ -14,6 +14,7 @@ from sealift.core.event import Said
 from sealift.core.reference import ImageSource, Reference, parse_source
 from sealift.deffile.arguments import Prepared, prepare, read_build_arguments
 from sealift.deffile.sniff import refuse_other_files
+from sealift.deffile.values import Stage
 from sealift.errors import UsageError
 from sealift.evidence.opening import SQUASHFS_MAGIC
 from sealift.flows.base import Base, fetch_base, open_local_image
@@ -26,8 +27,9 @@ from sealift.packs.pack import open_pack
 from sealift.packs.tarlayer import pack_tar
 from sealift.sections import metadata
 from sealift.sections.draft import Added
+from sealift.sections.inner import added_from_json, added_to_json
 from sealift.sections.layer import layer_tar
-from sealift.sections.root import CONTENT_LIMIT, RecordedRoot, TreeRoot
+from sealift.sections.root import CONTENT_LIMIT, EmptyRoot, RecordedRoot, TreeRoot
 from sealift.sif.reader import is_sif
 
 DEFINITION_LIMIT = 16 << 20
@@ -151,28 +153,56 @@ def _prepare(shop: Workshop, spec: str, data: bytes) -> Prepared:
 def _ready_without_sections(shop: Workshop, prepared: Prepared, base: Base, *, number: int = 0) -> Ready:
     stage = prepared.definition.stages[number]
     epoch = _epoch(shop, base)
+    key = shop.key(
+        "metadata",
+        list(base.keys),
+        base.config.raw.hex() if base.config is not None else "",
+        prepared.text,
+        number,
+        shop.architecture.oci,
+        epoch,
+        shop.request.force,
+    )
     with shop.watch.measure("metadata"):
-        packs = [open_pack(path) for path in base.packs]
-        try:
-            merged = merge(packs, base_count=len(packs))
-
-            def read(row: int) -> bytes:
-                pieces = merged.packs[merged.pack_of[row]].read(merged.row_of[row])
-                return b"".join(pieces)[:CONTENT_LIMIT]
-
-            made = metadata.whole(
-                TreeRoot(tree=merged.tree, read=read),
-                stage,
-                definition_text=prepared.text,
-                architecture=shop.architecture.oci,
-                epoch=epoch,
-                config=base.config,
-                force=shop.request.force,
-            )
-        finally:
-            for pack in packs:
-                pack.close()
+        made = _kept_metadata(shop, key)
+        if made is None:
+            made = _metadata_of_base(shop, prepared, stage, base, epoch)
+            record = {"added": added_to_json(made.added), "inspect": made.inspect.hex(), "notices": list(made.notices)}
+            shop.store.put_record("metadata", key, record)
     return _with_last_layer(shop, prepared, base, (), made, epoch)
+
+
+def _kept_metadata(shop: Workshop, key: str) -> metadata.Metadata | None:
+    record = shop.store.record("metadata", key)
+    if record is None:
+        return None
+    return metadata.Metadata(
+        added=added_from_json(record["added"]),
+        inspect=bytes.fromhex(record["inspect"]),
+        notices=tuple(record["notices"]),
+    )
+
+
+def _metadata_of_base(shop: Workshop, prepared: Prepared, stage: Stage, base: Base, epoch: int) -> metadata.Metadata:
+    with contextlib.ExitStack() as stack:
+        packs = [stack.enter_context(open_pack(path)) for path in base.packs]
+        merged = merge(packs, base_count=len(packs)) if packs else None
+
+        def read(row: int) -> bytes:
+            if merged is None:
+                raise ValueError("an empty tree has no rows")
+            pieces = merged.packs[merged.pack_of[row]].read(merged.row_of[row])
+            return b"".join(pieces)[:CONTENT_LIMIT]
+
+        return metadata.whole(
+            TreeRoot(tree=merged.tree, read=read) if merged is not None else EmptyRoot(),
+            stage,
+            definition_text=prepared.text,
+            architecture=shop.architecture.oci,
+            epoch=epoch,
+            config=base.config,
+            force=shop.request.force,
+        )
 
 
 def _ready_after_sections(shop: Workshop, prepared: Prepared, number: int, built: Built, root: RecordedRoot) -> Ready:
