@@ -55,6 +55,7 @@ def execute(options: argparse.Namespace) -> int:
                 insecure=options.no_https,
                 compression=options.compression,
                 block_size=options.block_size,
+                want_digest=options.json or options.verbose,
                 events=events,
             )
         )

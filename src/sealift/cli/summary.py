@@ -20,8 +20,9 @@ def summary(result: BuildResult) -> str:
     lines = [
         f"{result.image} {state}: {size_text(result.size)}, {result.entries:,} entries, {took:.1f} s",
         f"tree  {result.tree_digest}",
-        f"file  {result.digest}",
     ]
+    if result.digest:
+        lines.append(f"file  {result.digest}")
     spent = [f"{name} {seconds:.1f} s" for name, seconds in result.seconds.items() if seconds >= 0.05]
     if spent:
         lines.append(f"time  {' · '.join(spent)}")

@@ -88,14 +88,18 @@ def write_result(shop: Workshop, ready: Ready) -> BuildResult:
             with shop.watch.measure("write"):
                 _write(shop, target, merged, objects, tree, ready.epoch)
             shop.events(Ended(task="write"))
-            with shop.watch.measure("hash"):
-                note = _note_target(shop, target, identity)
             unchanged = False
         else:
             unchanged = True
+        digest = str(note.get("digest", "")) if note is not None else ""
+        if shop.request.want_digest and not digest:
+            with shop.watch.measure("hash"):
+                digest = digest_file(target, "sha256")
+        if note is None or digest != note.get("digest", ""):
+            _note_target(shop, target, identity, digest)
     return BuildResult(
         image=target,
-        digest=str(note["digest"]),
+        digest=digest,
         tree_digest=tree,
         size=os.stat(target).st_size,
         entries=len(merged.tree),
@@ -219,15 +223,10 @@ def _known_target(shop: Workshop, target: str, identity: str) -> dict[str, objec
     return None
 
 
-def _note_target(shop: Workshop, target: str, identity: str) -> dict[str, object]:
-    note: dict[str, object] = {
-        "digest": digest_file(target, "sha256"),
-        "identity": identity,
-        "stamp": _stamp(os.stat(target)),
-    }
+def _note_target(shop: Workshop, target: str, identity: str, digest: str) -> None:
+    note = {"digest": digest, "identity": identity, "stamp": _stamp(os.stat(target))}
     with contextlib.suppress(SealiftError):  # a full cache disk does not spoil the image that is written
         shop.store.put_record("targets", digest_of(os.path.abspath(target)), note)
-    return note
 
 
 def _stamp(status: os.stat_result) -> list[int]:

@@ -14,6 +14,7 @@ class BuildRequest:
 
     `architecture` is a name that `find_architecture` knows, None for this host's. `insecure` allows plain HTTP and
     unchecked certificates for registries that are not on loopback. `environment` is the caller's, read once.
+    `want_digest` reads the image once more for its SHA-256.
     """
 
     target: str
@@ -29,12 +30,16 @@ class BuildRequest:
     insecure: bool = False
     compression: str | None = None
     block_size: str | None = None
+    want_digest: bool = True
     events: Events = ignore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildResult:
-    """`seconds` maps a stage of the work to its wall time; `digest` is the SHA-256 of the file as text."""
+    """`seconds` maps a stage of the work to its wall time.
+
+    `digest` is the SHA-256 of the file as text, `""` when nobody wanted to know.
+    """
 
     image: str
     digest: str
