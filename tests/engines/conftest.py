@@ -6,7 +6,7 @@ import contextlib
 import json
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -107,14 +107,22 @@ def run_plan(as_user: users.AsUser) -> RunPlan:
 
 
 @pytest.fixture
-def begin_plan(as_user: users.AsUser) -> Callable[..., subprocess.Popen[bytes]]:
+def begin_plan(as_user: users.AsUser) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """The same as `run_plan`, running: the test ends it."""
+    begun: list[subprocess.Popen[bytes]] = []
 
     def call(plan: LaunchPlan, *, user: users.Kind = "subuid") -> subprocess.Popen[bytes]:
         argv = [str(as_user.bin / "python"), "-c", DRIVER, order(plan, "embedded")]
-        return as_user.popen(argv, user=user)
+        begun.append(as_user.popen(argv, user=user))
+        return begun[-1]
 
-    return call
+    yield call
+    for process in begun:
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            assert pipe is not None
+            pipe.close()
 
 
 def plan(image: str | Path, *command: str, action: str = "exec", **more: object) -> LaunchPlan:

@@ -28,12 +28,6 @@ def ready(process: subprocess.Popen[bytes]) -> None:
     assert process.stdout.readline() == b"ready\n"
 
 
-def close(process: subprocess.Popen[bytes]) -> None:
-    for pipe in (process.stdin, process.stdout, process.stderr):
-        assert pipe is not None
-        pipe.close()
-
-
 CATCH = "trap 'echo caught; exit 5' {name}; echo ready; while :; do sleep 0.05; done"
 
 
@@ -46,7 +40,6 @@ def test_signals_reach_the_program(name: str, contain_all: bool, begin_plan: Beg
     assert process.wait(timeout=30) == 5
     assert process.stdout is not None
     assert process.stdout.read() == b"caught\n"
-    close(process)
 
 
 @pytest.mark.parametrize("contain_all", [False, True], ids=["shared", "own-pids"])
@@ -66,18 +59,20 @@ def test_killed_it_leaves_nothing(contain_all: bool, begin_plan: Begin, sif: Pat
     assert b"sleep" not in processes(user.uid)
     assert no_squashfuse(user.uid)
     assert Path("/proc/self/mountinfo").read_text() == before
-    close(process)
 
 
 def test_there_is_no_parent(begin_plan: Begin, sif: Path) -> None:
     """The process that was started is the program: nothing of ours waits, and a `wait` in it finds no child."""
     process = begin_plan(plan(sif, "bash", "-c", "wait; echo ready; exec sleep 1000"))
     ready(process)
+    for _ in range(500):
+        if Path(f"/proc/{process.pid}/comm").read_text() == "sleep\n":
+            break
+        time.sleep(0.01)
     assert Path(f"/proc/{process.pid}/comm").read_text() == "sleep\n"
     assert Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text() == ""
     process.terminate()
     assert process.wait(timeout=30) == -signal.SIGTERM
-    close(process)
 
 
 def test_a_daemon_keeps_the_image(begin_plan: Begin, sif: Path) -> None:
@@ -87,7 +82,6 @@ def test_a_daemon_keeps_the_image(begin_plan: Begin, sif: Path) -> None:
     assert process.wait(timeout=30) == 0
     assert b"squashfuse_ll" in processes(users.get("subuid").uid)
     assert no_squashfuse(users.get("subuid").uid)
-    close(process)
 
 
 def test_descriptors_are_passed_on(as_user: users.AsUser, sif: Path, open_folder: Path) -> None:
@@ -192,7 +186,9 @@ def test_without_fuse_it_is_unpacked(run_plan: RunPlan, sif: Path, tree: Path) -
         return  # found beside PATH, as on sites that have it from Apptainer's package
     refused = run_plan(wanted, env=without)
     assert refused.returncode == 6
-    assert refused.stderr.startswith(b"HostError: `%s` cannot be mounted: `squashfuse` is not installed" % bytes(sif))
+    assert refused.stderr.startswith(
+        b"HostError: `%s` cannot be mounted: no `squashfuse` for FUSE 3 is installed" % bytes(sif)
+    )
 
 
 def test_a_damaged_image(run_plan: RunPlan, squashfs: Path, open_folder: Path) -> None:
@@ -260,6 +256,33 @@ def test_env_files(run_plan: RunPlan, sif: Path, open_folder: Path) -> None:
     )
     done = run_plan(wanted)
     assert done.stdout.decode() == f"1 at {users.get('subuid').home} flag\n", done.stderr
+
+
+REFUSALS = {
+    "unshare": "def refuse(*arguments): raise OSError(28, 'No space left on device')\nkernel.unshare = refuse\n",
+    "mount": "def refuse(*arguments): raise OSError(13, 'Permission denied')\nkernel.mount = refuse\n",
+}
+
+
+@pytest.mark.parametrize("call", REFUSALS)
+def test_a_host_without_user_namespaces(call: str, as_user: users.AsUser, sif: Path) -> None:
+    driver = f"from sealift.system import kernel\n{REFUSALS[call]}{DRIVER}"
+    done = as_user([as_user.bin / "python", "-c", driver, order(plan(sif, "true"), "embedded")])
+    why = {"unshare": "no space left on device", "mount": "permission denied"}[call]
+    lines = done.stderr.decode().splitlines()
+    assert (done.returncode, lines[0]) == (6, f"HostError: this host lets this user make no container: {why}")
+    assert lines[-1] == "hint: see what this host allows: sealift doctor"
+    if call == "unshare":
+        assert "hint: ask an administrator for: sysctl -w user.max_user_namespaces=15000" in lines
+
+
+@pytest.mark.parametrize("mask", [0o077, 0o002])
+def test_the_callers_umask(mask: int, as_user: users.AsUser, sif: Path) -> None:
+    """It is the program's, and not that of what is made for the container."""
+    wanted = plan(sif, "bash", "-c", "umask; stat -c %a /etc/passwd /home /etc/resolv.conf")
+    argv = [str(as_user.bin / "python"), "-c", DRIVER, order(wanted, "embedded")]
+    done = as_user(["sh", "-c", f'umask {mask:03o}; exec "$@"', "sh", *argv])
+    assert done.stdout.decode().split() == [f"{mask:04o}", "644", "755", "644"], done.stderr
 
 
 NO_OVERLAY = """

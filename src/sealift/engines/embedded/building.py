@@ -38,6 +38,7 @@ class Container:
 
 def build(container: Container, source: rootfs.Source, *, own_namespace: bool) -> list[str]:
     """Make the root and move there; returns what has to be said of optional mounts. In the new mount namespace."""
+    mask = os.umask(0o022)  # what is made here is for everybody in the container, whatever the caller's files are
     try:
         _enter_session()
         source.show(IMAGE, HOST)
@@ -48,6 +49,7 @@ def build(container: Container, source: rootfs.Source, *, own_namespace: bool) -
     root = _root_for(steps, writable=container.writable, own_namespace=own_namespace)
     warnings = Mounter(root=root, host=HOST, session="").carry_out(steps)
     _move_to(root)
+    os.umask(mask)
     return warnings
 
 

@@ -7,6 +7,7 @@ kernel takes the mount down, squashfuse's next read of the device fails, and it 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Callable
@@ -102,7 +103,7 @@ def open_source(image: RootImage, *, own_namespace: bool, unpack: Unpack | None,
             pass
     program = find_squashfuse(path)
     if program is None:
-        why = "`squashfuse` is not installed"
+        why = "no `squashfuse` for FUSE 3 is installed"
     else:
         try:
             return start_squashfuse(program, image)
@@ -120,9 +121,18 @@ def find_squashfuse(path: str) -> str | None:
     for folder in (*path.split(":"), *MORE_FOLDERS):
         for name in PROGRAMS:
             program = os.path.join(folder, name)
-            if folder and os.access(program, os.X_OK):
+            if folder and os.access(program, os.X_OK) and _takes_a_device(program):
                 return program
     return None
+
+
+def _takes_a_device(program: str) -> bool:
+    """Whether its libfuse takes an open /dev/fuse for a mount point: libfuse 3.3 does, libfuse 2 never learnt it."""
+    try:
+        with open(program, "rb") as file:
+            return b"libfuse.so.2" not in file.read(1 << 20)
+    except OSError:
+        return True  # executable and not readable: an administrator's own build
 
 
 def start_squashfuse(program: str, image: RootImage) -> Served:
@@ -155,9 +165,10 @@ def _become_squashfuse(program: str, offset: int, device: int, file: int, words:
     for number, source in enumerate((nothing, words, words)):
         os.dup2(source, number)
     # The caller's descriptors stay the caller's: a pipe that it reads to the end must not be held open here.
-    keep = [0, 1, 2, *sorted((device, file, waiting))]
-    for below, above in zip(keep, [*keep[1:], os.sysconf("SC_OPEN_MAX")], strict=True):
-        os.closerange(below + 1, above)
+    for number in map(int, os.listdir("/proc/self/fd")):
+        if number > 2 and number not in (device, file, waiting):
+            with contextlib.suppress(OSError):
+                os.close(number)
     if os.read(waiting, 1):
         os.close(waiting)
         os.set_inheritable(device, True)
