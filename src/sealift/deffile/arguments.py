@@ -117,13 +117,15 @@ def replace_placeholders(
             out.append(piece)
             length += len(piece)
 
+    comments = _Comments(text)
     for match in _PLACEHOLDER.finditer(text):
-        if _is_left_alone(text, at, match.start()):
+        if comments.stand_before(match.start(), since=at):
             continue
         name = match[1]
         value = given.get(name, defaults.get(name))
         if value is None:
-            faults.setdefault(name, _undefined(source, match, (*given, *defaults), elsewhere))
+            if name not in faults:
+                faults[name] = _undefined(source, match, (*given, *defaults), elsewhere)
             continue
         put(text[at : match.start()], at, match.start())
         put(_nested(value, given, defaults), match.start(), match.end())
@@ -202,9 +204,10 @@ def argument_cautions(stage: Stage, source: Source) -> list[Caution]:
                 )
     at = 0
     known = defaults_of(stage)
+    comments = _Comments(source.text)
     for match in _PLACEHOLDER.finditer(source.text):
         start = match.start()
-        if not _is_left_alone(source.text, at, start):
+        if not comments.stand_before(start, since=at):
             at = match.end()
             continue
         before = source.text[source.text.rfind("\n", 0, start) + 1 : start]
@@ -220,9 +223,23 @@ def argument_cautions(stage: Stage, source: Source) -> list[Caution]:
     return found
 
 
-def _is_left_alone(text: str, last_end: int, start: int) -> bool:
-    newline = text.rfind("\n", last_end, start)
-    return _COMMENT.search(text, newline if newline >= 0 else last_end, start) is not None
+class _Comments:
+    """Answers the skip rule for places in ascending order, in time linear in the text."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._found = -1
+        self._searched_to = 0
+
+    def stand_before(self, start: int, *, since: int) -> bool:
+        """Does a `#` that counts stand before `start` on its line, behind `since`?"""
+        newline = self._text.rfind("\n", since, start)
+        begin = newline if newline >= 0 else since
+        if self._found < begin:
+            match = _COMMENT.search(self._text, max(begin, self._searched_to - 1), start)
+            self._searched_to = start
+            self._found = match.start() if match else -1
+        return self._found >= begin
 
 
 def _looks_like_a_comment(before: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from sealift.deffile.values import Section
 
@@ -10,8 +11,8 @@ from sealift.deffile.values import Section
 _OPENING = re.compile(r"""(?<!<)<<(?!<)(-?)[ \t]*(?:'([^'\n]+)'|"([^"\n]+)"|\\?([A-Za-z_][0-9A-Za-z_]*))""")
 
 
-_REACH = 8
-"""So many sections back a here-document may have begun; it bounds the time that a hostile file can cost."""
+_REACH = 200
+"""So many sections before and behind are looked at; it bounds the time that a hostile file can cost."""
 
 
 def open_heredoc(text: str) -> tuple[int, str] | None:
@@ -30,19 +31,17 @@ def open_heredoc(text: str) -> tuple[int, str] | None:
     return (waiting[0][0], waiting[0][2]) if waiting else None
 
 
-def heredoc_around(section: Section, earlier: list[Section]) -> int | None:
-    """The line number of the here-document that the heading of `section` stands in, or None."""
-    rows = [row for row, one in enumerate(earlier) if one is section]
+def heredoc_around(sections: Sequence[Section], row: int) -> int | None:
+    """The line number of the here-document that the heading `sections[row]` stands in, or None."""
     body = ""
-    for one in reversed(earlier[max(0, rows[0] - _REACH) : rows[0]]):
+    for one in reversed(sections[max(0, row - _REACH) : row]):
         body = one.body + body
         opened = open_heredoc(body)
-        if opened is not None and _is_closed_later(opened[1], earlier[rows[0] :]):
+        if opened is not None and _is_closed_in(opened[1], sections[row : row + _REACH]):
             return one.span.line + 1 + opened[0]
         body = one.heading + body
     return None
 
 
-def _is_closed_later(delimiter: str, later: list[Section]) -> bool:
-    text = "\n".join(one.body for one in later)
-    return any(line.strip() == delimiter for line in text.split("\n"))
+def _is_closed_in(delimiter: str, sections: Sequence[Section]) -> bool:
+    return any(line.strip() == delimiter for one in sections for line in one.body.split("\n"))

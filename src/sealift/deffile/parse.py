@@ -6,9 +6,9 @@ Apptainer's parser about what is right and what it means.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
-from sealift.deffile.bodies import file_pair, label_pair, meaningful_lines
+from sealift.deffile.bodies import file_pair, read_labels
 from sealift.deffile.characters import BLANKS, decode, lower, trim
 from sealift.deffile.findings import Caution, Fault, as_error, in_order
 from sealift.deffile.header import read_header
@@ -25,6 +25,10 @@ from sealift.deffile.tokens import Token, joined, lines_of, split_stages, split_
 from sealift.deffile.traps import find_traps
 from sealift.deffile.values import App, Definition, Field, FileCopy, FileGroup, Script, Section, Stage
 from sealift.deffile.vocabulary import APP_SECTIONS, SECTIONS
+from sealift.errors import Span
+
+_EXPLAINED = 100
+"""So many unknown sections of a stage are explained at leisure; more are no file that a person wrote."""
 
 _NOT_SCRIPTS = ("files", "labels")
 
@@ -96,10 +100,10 @@ class _Collected:
         self.source = source
         self.fields: tuple[Field, ...] = ()
         self.sections: list[Section] = []
-        self.scripts: dict[str, Script] = {}
-        self.files: dict[str, FileGroup] = {}
-        self.apps: dict[str, App] = {}
-        self.unknown: list[tuple[str, Section]] = []
+        self.scripts: dict[str, _Parts] = {}
+        self.files: dict[str, tuple[Span, list[FileCopy]]] = {}
+        self.apps: dict[str, dict[str, _Parts]] = {}
+        self.unknown: list[tuple[str, int]] = []
         self.faults: list[Fault] = []
         self.cautions: list[Caution] = []
 
@@ -134,31 +138,41 @@ class _Collected:
         elif kind in SECTIONS:
             self._take_script(token, section, body)
         else:
-            self.unknown.append((kind, section))
+            self.unknown.append((kind, len(self.sections) - 1))
 
     def finish(self, tokens: tuple[Token, ...]) -> StageReading:
         source = self.source
         head = source.text[: tokens[0].end] if tokens and not tokens[0].is_section else ""
-        for key, section in self.unknown:
-            self.faults.append(unknown_section(key, section, self.sections))
-        labels = self.scripts.get("labels")
+        for number, (key, row) in enumerate(self.unknown):
+            self.faults.append(unknown_section(key, self.sections, row, look_around=number < _EXPLAINED))
+        scripts = {name: parts.script(name) for name, parts in self.scripts.items()}
         first = source.text.find("\n", len(head) - len(head.lstrip(BLANKS)))
         stage = Stage(
             head=head,
             fields=self.fields,
             sections=tuple(self.sections),
             span=source.span(len(head) - len(head.lstrip(BLANKS)), first if first >= 0 else len(source.text)),
-            header={field.key: field.value for field in self.fields} or None,
-            scripts={name: script for name, script in self.scripts.items() if name not in _NOT_SCRIPTS},
-            files=tuple(self.files.values()),
-            labels=dict(label_pair(line) for line in meaningful_lines(labels.text)) if labels else {},
-            apps=tuple(self.apps.values()),
+            header={one.key: one.value for one in self.fields} or None,
+            scripts={name: script for name, script in scripts.items() if name not in _NOT_SCRIPTS},
+            files=tuple(
+                FileGroup(arguments=arguments, copies=tuple(copies), span=span)
+                for arguments, (span, copies) in self.files.items()
+            ),
+            labels=read_labels(scripts["labels"].text) if "labels" in scripts else {},
+            apps=tuple(
+                App(
+                    name=name,
+                    sections={section: "".join(parts.texts) for section, parts in sections.items()},
+                    spans={section: parts.spans[0] for section, parts in sections.items()},
+                )
+                for name, sections in self.apps.items()
+            ),
         )
         cautions = (*self.cautions, *find_traps(source, stage, tokens))
         return StageReading(stage=stage, faults=tuple(self.faults), cautions=cautions)
 
     def _take_files(self, token: Token, section: Section, arguments: str) -> None:
-        copies = []
+        _, copies = self.files.setdefault(arguments, (section.span, []))
         for at, line in lines_of(self.source.text, token.body, token.end):
             if not line or line.startswith("#"):
                 continue
@@ -168,34 +182,46 @@ class _Collected:
                 self.faults.append(lone_quote(span))
                 continue
             copies.append(FileCopy(source=pair[0], destination=pair[1], span=span))
-        group = self.files.get(arguments)
-        if group is None:
-            group = FileGroup(arguments=arguments, copies=(), span=section.span)
-        self.files[arguments] = replace(group, copies=(*group.copies, *copies))
 
     def _take_app(self, section: Section, written: str, body: str) -> None:
         if section.app is None:
             self.faults.append(app_without_name(section, written))
             return
-        app = self.apps.get(section.app) or App(name=section.app, sections={}, spans={})
         if written != section.name:
             # Apptainer files it under the name as written, and then does not know it.
-            self.unknown.append((f"{written} {section.app}", section))
-        sections = {**app.sections, section.name: app.body(section.name) + body}
-        spans = {section.name: section.span, **app.spans}
-        self.apps[section.app] = replace(app, sections=sections, spans=spans)
+            self.unknown.append((f"{written} {section.app}", len(self.sections) - 1))
+        parts = self.apps.setdefault(section.app, {}).setdefault(section.name, _Parts())
+        parts.texts.append(body)
+        parts.spans.append(section.span)
 
     def _take_script(self, token: Token, section: Section, body: str) -> None:
-        before = self.scripts.get(section.name) or Script(name=section.name)
+        parts = self.scripts.setdefault(section.name, _Parts())
+        if section.arguments is not None:
+            parts.arguments = section.arguments
         numbers = _line_numbers(self.source, token, body)
-        if before.text and not before.text.endswith("\n"):
+        if parts.texts and parts.texts[-1] and not parts.texts[-1].endswith("\n"):
             numbers = numbers[1:]  # the trimmed body of a first section goes on in this one's first line
-        self.scripts[section.name] = Script(
-            name=section.name,
-            arguments=before.arguments if section.arguments is None else section.arguments,
-            text=before.text + body,
-            spans=(*before.spans, section.span),
-            lines=(*before.lines, *numbers),
+        parts.texts.append(body)
+        parts.spans.append(section.span)
+        parts.lines += numbers
+
+
+@dataclass(slots=True)
+class _Parts:
+    """The bodies of one name so far."""
+
+    arguments: str = ""
+    texts: list[str] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+
+    def script(self, name: str) -> Script:
+        return Script(
+            name=name,
+            arguments=self.arguments,
+            text="".join(self.texts),
+            spans=tuple(self.spans),
+            lines=tuple(self.lines),
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sealift.deffile.characters import BLANKS, trim
 from sealift.deffile.findings import Fault
 from sealift.deffile.heredocs import heredoc_around
@@ -67,15 +69,21 @@ def app_without_name(section: Section, written: str) -> Fault:
     )
 
 
-def unknown_section(key: str, section: Section, earlier: list[Section]) -> Fault:
-    """`key` is the name under which Apptainer files the section: lower-cased, or an app section's as written."""
+def unknown_section(key: str, sections: Sequence[Section], row: int, *, look_around: bool) -> Fault:
+    """`key` is the name under which Apptainer files the section: lower-cased, or an app section's as written.
+
+    `look_around` searches for what was meant, which takes time.
+    """
+    section = sections[row]
     line = section.heading.rstrip("\r\n")
     word = line.lstrip(BLANKS).split(maxsplit=1)[0] if line.strip(BLANKS) else line
     apptainer = f"invalid section(s) specified: {key}"
     message = f"unknown section `{word}`"
     hints: tuple[str, ...]
-    around = heredoc_around(section, earlier)
-    if around is not None:
+    around = heredoc_around(sections, row) if look_around else None
+    if not look_around:
+        hints = _KNOWN
+    elif around is not None:
         message = f"`{word}` begins a line inside a here-document, so it is read as a section"
         hints = (
             f"the here-document begins in line {around}; bring its text as a file, with `%files`",

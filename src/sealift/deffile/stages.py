@@ -156,7 +156,7 @@ def _missing_keys(stage: Stage) -> Iterator[Fault]:
 
 def _unknown_stage(definition: Definition, number: int, group: FileGroup) -> Iterator[Fault]:
     name = group.from_stage
-    if name is None or not group.copies:
+    if name is None:
         return
     found = definition.find_stage(name)
     if found is None:
@@ -174,7 +174,7 @@ def _unknown_stage(definition: Definition, number: int, group: FileGroup) -> Ite
             where=group.span,
             hints=(hint,),
         )
-    elif found >= number:
+    elif found >= number and group.copies:
         yield Fault(
             message=f"stage `{name}` is not built yet where its files are wanted",
             apptainer="while copying",

@@ -1,7 +1,7 @@
 """SCIF apps: the folders and scripts below /scif, and how `%appinstall` joins `%post`.
 
 /scif/apps/NAME/{bin,lib}
-/scif/apps/NAME/scif/{runscript,test,runscript.help,labels.json}
+/scif/apps/NAME/scif/{runscript,startscript,test,runscript.help,labels.json}
 /scif/apps/NAME/scif/env/{01-base.sh,90-environment.sh}
 /scif/data/NAME/{input,output}
 /.singularity.d/env/94-appsbase.sh          where each app's parts are, for everybody
@@ -20,6 +20,7 @@ from sealift.sections.labels import to_json
 
 GLOBAL_FILE = f"{HOME}/env/94-appsbase.sh"
 
+_TOLD = (("ENV", "env/90-environment.sh"), ("LABELS", "labels.json"), ("RUN", "runscript"), ("START", "startscript"))
 _NOT_IN_NAMES = re.compile("[^a-zA-Z0-9_]")
 
 
@@ -40,6 +41,7 @@ def add_apps(draft: Draft, stage: Stage) -> None:
         for section, path, mode, head, tail in (
             ("appenv", "env/90-environment.sh", 0o755, "", ""),
             ("apprun", "runscript", 0o755, "#!/bin/sh\n\n", "\n"),
+            ("appstart", "startscript", 0o755, "#!/bin/sh\n\n", "\n"),
             ("apptest", "test", 0o755, "#!/bin/sh\n\n", "\n"),
             ("apphelp", "runscript.help", 0o644, "", ""),
         ):
@@ -86,7 +88,7 @@ def _global_script(draft: Draft, app: App) -> str:
     }
     lines = [f"## App Global Exports For: {name}"]
     lines += [f'export SCIF_APP{part}_{name}="{path}"' for part, path in parts.items()]
-    for part, path in (("ENV", "env/90-environment.sh"), ("LABELS", "labels.json"), ("RUN", "runscript")):
+    for part, path in _TOLD:
         if draft.exists(f"{app_root(app)}/scif/{path}"):
             lines.append(f'export SCIF_APP{part}_{name}="/scif/apps/{name}/scif/{path}"')
     return "\n".join(lines) + "\n"

@@ -36,6 +36,7 @@ def attributes(draft: Draft) -> dict[str, Any]:
                 runscript=text(f"{meta}/runscript"),
                 test=text(f"{meta}/test"),
                 helpfile=text(f"{meta}/runscript.help"),
+                startscript=text(f"{meta}/startscript"),
             )
     return _filled(
         apps=apps,

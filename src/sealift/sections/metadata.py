@@ -171,7 +171,9 @@ def record_metadata(root: Root) -> RecordedRoot:
     paths += [f"{HOME}/test", "/scif/apps", "/scif/data", "/var"]
     paths += [f"{HOME}/env/{name}" for name in root.names(f"{HOME}/env")]
     for app in apps:
-        paths += [f"{app}/{name}" for name in ("", "runscript", "test", "labels.json", "runscript.help", "env")]
+        paths += [
+            f"{app}/{name}" for name in ("", "runscript", "startscript", "test", "labels.json", "runscript.help", "env")
+        ]
         paths += [f"{app}/env/{name}" for name in root.names(f"{app}/env")]
     listings = [HISTORY, f"{HOME}/env", "/scif/apps", *(f"{app}/env" for app in apps)]
     return record(root, (path.rstrip("/") or "/" for path in paths), listings)

@@ -1,3 +1,2 @@
 #!/bin/sh
 # What %environment says follows.
-
