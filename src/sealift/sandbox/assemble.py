@@ -148,7 +148,8 @@ def _furnish_skeleton(spec: SandboxSpec, merged: str, skeleton: str) -> None:
 def _take_root_from(merged: str, upper: str) -> None:
     # The upper folder is the merged root: what nobody changed there must read as the base has it.
     found = os.stat(merged)
-    os.chown(upper, found.st_uid, found.st_gid)
+    with contextlib.suppress(OSError):  # an owner that this namespace does not have
+        os.chown(upper, found.st_uid, found.st_gid)
     os.chmod(upper, stat.S_IMODE(found.st_mode))
     os.utime(upper, ns=(found.st_mtime_ns, found.st_mtime_ns))
 

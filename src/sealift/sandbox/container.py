@@ -33,6 +33,9 @@ OnLine = Callable[[Literal["out", "err"], bytes], None]
 UMASK = 0o002
 """Apptainer's for every section (internal/pkg/build, `Umask`)."""
 
+CLOSING = 60.0
+"""Seconds that removing a work folder may take; what is left then, the next build removes."""
+
 _GENTLE = ((signal.SIGINT, 3.0), (signal.SIGTERM, 2.0), (signal.SIGKILL, 10.0))
 
 
@@ -247,9 +250,10 @@ def open_sandbox(spec: SandboxSpec, *, environment: Mapping[str, str] | None = N
         place = os.path.dirname(os.path.dirname(os.path.abspath(spec.work)))
         if stale := stale_folders(place):
             sandbox.call("sealift.sandbox.workfolder:remove_stale", folders=stale)
-        yield sandbox
-        channel.send({"do": "close"})
-        channel.receive()
+        try:
+            yield sandbox
+        finally:
+            _ask_to_close(channel)
     finally:
         channel.close()
         os.close(life_in)
@@ -258,6 +262,15 @@ def open_sandbox(spec: SandboxSpec, *, environment: Mapping[str, str] | None = N
         except subprocess.TimeoutExpired:
             inner.kill()
             inner.wait()
+
+
+def _ask_to_close(channel: Channel) -> None:
+    """Have the inner side end what still runs and remove its files, which this side may not be allowed to."""
+    with contextlib.suppress(OSError, ValueError):
+        channel.patience(CLOSING)
+        channel.send({"do": "close"})
+        while (received := channel.receive()) is not None and received[0]["said"] != "closed":
+            pass
 
 
 def _start_inner(control: int, life: int) -> subprocess.Popen[bytes]:

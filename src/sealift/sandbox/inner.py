@@ -100,6 +100,7 @@ class Init:
         self._channel = channel
         self._spec = spec
         self._made = made
+        self._closing = False
         self._wake_out, self._wake_in = os.pipe()
         os.set_blocking(self._wake_in, False)
         os.set_blocking(self._wake_out, False)
@@ -111,6 +112,10 @@ class Init:
 
     def serve(self) -> int:
         while True:
+            if self._closing:
+                self._clean()
+                self._channel.send({"said": "closed"})
+                return 0
             ready = dict(self._poll.poll())
             if self._wake_out in ready:
                 self._reap(-1)
@@ -126,9 +131,7 @@ class Init:
                 case "call":
                     self._call(request, files)
                 case "close":
-                    self._clean()
-                    self._channel.send({"said": "closed"})
-                    return 0
+                    self._closing = True
                 case _:
                     pass  # a signal for a command that has just ended
 
@@ -181,8 +184,12 @@ class Init:
                 received = self._channel.receive()
                 if received is None:
                     os._exit(1)
-                if received[0]["do"] == "signal":
-                    self._signal(child, received[0]["signal"])
+                match received[0]["do"]:
+                    case "signal":
+                        self._signal(child, received[0]["signal"])
+                    case "close":
+                        self._closing = True
+                        self._end_all()
             if open_answer and answer in ready:
                 data = os.read(answer, 1 << 16)
                 pending += data

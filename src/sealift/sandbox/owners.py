@@ -118,7 +118,7 @@ def read_owners(
         uid = found.st_uid if record.uid is None else record.uid
         gid = found.st_gid if record.gid is None else record.gid
         if base is not None:
-            copied = found.st_ino in kept or _is_copied_up(path, found, marked_folders=marked_folders)
+            copied = path == top or found.st_ino in kept or _is_copied_up(path, found, marked_folders=marked_folders)
             below = base(path[len(top) + 1 :])
             if below is not None and stat.S_IFMT(below[0]) != stat.S_IFMT(found.st_mode):
                 below = None

@@ -37,6 +37,10 @@ class Channel:
     def close(self) -> None:
         self._socket.close()
 
+    def patience(self, seconds: float) -> None:
+        """How long `send` and `receive` may wait from now on; TimeoutError then, which is an OSError."""
+        self._socket.settimeout(seconds)
+
     def send(self, message: dict[str, Any], files: tuple[int, ...] = ()) -> None:
         data = json.dumps(message).encode()
         # Files travel with the first bytes; the rest may need several writes.
