@@ -11,6 +11,7 @@ Order of the data area:
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import threading
@@ -20,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from sealift.errors import StoreError
 from sealift.packs.blocks import compress_one
@@ -39,19 +40,34 @@ CACHED_FRAGMENTS = 24
 """Plain fragments of packs kept while tails are gathered in the order of paths."""
 
 
+class FragmentCache(Protocol):
+    """Keeps fragments that were made anew, by a key of 64 hex digits; called from several threads at once."""
+
+    def get(self, key: str) -> bytes | None: ...
+    def put(self, key: str, data: bytes) -> None: ...
+
+
 def write_image(
-    merged: Merged, out: BinaryIO, *, base_offset: int, options: PackOptions, mtime: int, pool: Executor
+    merged: Merged,
+    out: BinaryIO,
+    *,
+    base_offset: int,
+    options: PackOptions,
+    mtime: int,
+    pool: Executor,
+    kept: FragmentCache | None = None,
 ) -> int:
     """Write the squashfs of `merged` into `out` from byte `base_offset` on; the bytes it uses, without the padding.
 
-    `out` is a regular file opened for reading and writing. `mtime` is the superblock's time. The same merged tree,
-    base packs and options give the same bytes. StoreError when a pack turns out damaged.
+    `out` is a regular file opened for reading and writing. `mtime` is the superblock's time. `kept` is asked for
+    fragments before they are made anew. The same merged tree, base packs and options give the same bytes, whatever
+    `kept` holds. StoreError when a pack turns out damaged.
     """
     from sealift.squashfs.writer import write_tables
 
     out.flush()
     os.lseek(out.fileno(), base_offset + DATA_START, os.SEEK_SET)
-    image = _Image(merged, out.fileno(), options, pool)
+    image = _Image(merged, out.fileno(), options, pool, kept)
     try:
         for number in range(merged.base_count):
             image.copy_base(number)
@@ -85,7 +101,10 @@ class _Where:
 class _Image:
     """The data area as it grows; offsets are relative to the start of the squashfs."""
 
-    def __init__(self, merged: Merged, descriptor: int, options: PackOptions, pool: Executor) -> None:
+    def __init__(
+        self, merged: Merged, descriptor: int, options: PackOptions, pool: Executor, kept: FragmentCache | None
+    ) -> None:
+        self._kept = kept
         self._merged = merged
         self._out = descriptor
         self._options = options
@@ -99,6 +118,8 @@ class _Image:
         self._live = _live_files(merged)
         self._twins: dict[tuple[int, int], tuple[int, int]] = {}
         """Files whose bytes are those of another: (pack, row) by (pack, row)."""
+        self._large: dict[bytes, tuple[int, int]] = {}
+        """Files of the base with full blocks, by content."""
         self._run: tuple[int, int, int] = (0, 0, 0)
         self._disk = [list(accumulate((w & _SIZE for w in p.placement.blocks), initial=0)) for p in merged.packs]
 
@@ -110,12 +131,16 @@ class _Image:
         where = self._where[number]
         placement, sizes = pack.placement, pack.tree.sizes
         extents: dict[int, int] = {}
-        starts: dict[int, list[int]] = {}
         for row in live:
+            if sizes[row] == self._tail(pack, row):
+                continue
+            twin = self._large.setdefault(pack.tree.digest(row), (number, row))
+            if twin[0] != number:
+                self._twins[number, row] = twin
+                continue
             length = self._block_bytes(number, row)
             if length:
                 extents[placement.starts[row]] = length
-            starts.setdefault(placement.starts[row], []).append(row)
         dirty, used = _fragment_use(pack, live, self._block_size)
         pieces = [(start, length, -1) for start, length in extents.items()]
         pieces += [(pack.fragments.starts[f], pack.fragments.sizes[f] & _SIZE, f) for f in used]
@@ -161,7 +186,7 @@ class _Image:
         for number in range(merged.base_count):
             tree = merged.packs[number].tree
             for row in self._live[number]:
-                known.setdefault(tree.digest(row), (number, row))
+                known.setdefault(tree.digest(row), self._twins.get((number, row), (number, row)))
         tails: list[tuple[int, int]] = []
         for origin in above:
             number, row = origin
@@ -254,6 +279,18 @@ class _Image:
         self._copy(pack, pack.fragments.starts[fragment], word & _SIZE)
 
     def _make_fragment(self, members: list[tuple[int, int]], reader: _FragmentReader) -> tuple[int, bytes]:
+        if self._kept is None:
+            return self._compress_members(members, reader)
+        digests = b"".join([self._merged.packs[number].tree.digest(row) for number, row in members])
+        key = hashlib.sha256(self._options.identity.encode() + digests).hexdigest()
+        known = self._kept.get(key)
+        if known is not None:
+            return int.from_bytes(known[:4], "little"), known[4:]
+        word, packed = self._compress_members(members, reader)
+        self._kept.put(key, word.to_bytes(4, "little") + packed)
+        return word, packed
+
+    def _compress_members(self, members: list[tuple[int, int]], reader: _FragmentReader) -> tuple[int, bytes]:
         data = bytearray()
         for number, row in members:
             pack = self._merged.packs[number]
@@ -357,7 +394,7 @@ class _FragmentReader:
 
 
 def _live_files(merged: Merged) -> list[list[int]]:
-    """For each base pack, its rows with content that the image shows, each inode's first one counted again."""
+    """For each pack, its rows with content that the image shows; a row for each name of it."""
     live: list[list[int]] = [[] for _pack in merged.packs]
     tree = merged.tree
     regular = stat.S_IFREG

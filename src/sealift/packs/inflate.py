@@ -112,7 +112,7 @@ def _decoder_errors() -> tuple[type[Exception], ...]:
 
     from isal import igzip_lib
 
-    return (OSError, EOFError, ValueError, lzma.LZMAError, igzip_lib.error)
+    return (OSError, EOFError, ValueError, lzma.LZMAError, cast("type[Exception]", igzip_lib.error))
 
 
 def _zstd_frames(stream: BinaryIO, data: bytes) -> Iterator[bytes]:
@@ -145,20 +145,22 @@ _END = b"end of the zstd stream, as it is"
 
 
 class _Rejoined:
-    """A stream with bytes put back in front, and others put behind its end."""
+    """A stream with its first bytes put back, and others put behind its end.
+
+    Those come in one piece with the last bytes before them: where a piece ends inside a frame's header, libzstd takes a
+    next piece that is a whole frame for what it should read.
+    """
 
     def __init__(self, head: bytes, stream: BinaryIO, end: bytes) -> None:
-        self._head = head
+        self._held = head
         self._stream = stream
         self._end = end
 
     def read(self, size: int = -1) -> bytes:
-        if self._head:
-            head, self._head = self._head, b""
-            return head
-        data = self._stream.read(size)
-        if not data:
-            data, self._end = self._end, b""
+        following = self._stream.read(size) if self._end else b""
+        data, self._held = self._held, following
+        if not following:
+            data, self._end = data + self._end, b""
         return data
 
 

@@ -78,6 +78,9 @@ class Layer:
             if path not in self._children:
                 self._remove(path)
                 self._children[path] = []
+                if path in self._names:
+                    # A file that this layer listed before has hidden the directory below, and so does this.
+                    self._opaques.add(path)
         elif not path:
             raise ImageError("the layer's root is not a directory")
         else:
@@ -92,7 +95,9 @@ class Layer:
         """Make `path` a further name of what `target` is now; the inode, or None where the layer has no such path."""
         target = self._place(target, make=False)
         inode = self._names.get(target)
-        if inode is not None and (inode == _IMPLIED_INODE or stat.S_ISDIR(self.modes[inode])):
+        if inode == _IMPLIED_INODE:
+            inode = None  # a file of the layers below may have had the name until now
+        if inode is not None and stat.S_ISDIR(self.modes[inode]):
             raise ImageError(f"the hard link `{_show(path)}` points to the directory `{_show(target)}`")
         if target in self._lower_links:
             inode, target = None, self._lower_links[target]
@@ -109,12 +114,22 @@ class Layer:
 
     def hide(self, path: bytes) -> None:
         """A whiteout: what the layers below have at `path` is gone."""
-        self._whiteouts.add(self._place(path))
+        if not self._is_below_a_file(path):
+            self._whiteouts.add(self._place(path))
 
     def hide_below(self, path: bytes) -> None:
         """An opaque mark: what the layers below have under the directory `path` is gone."""
-        path = self._place(path + b"/.")[:-2] if path else path
-        self._opaques.add(path)
+        if not self._is_below_a_file(path + b"/."):
+            self._opaques.add(self._directory(path, make=True))
+
+    def _is_below_a_file(self, path: bytes) -> bool:
+        """Whether the layer has something else than a directory above `path`; then all below it is hidden anyway."""
+        here = self._place(path, make=False)
+        while here:
+            here = here.rpartition(b"/")[0]
+            if here in self._names and here not in self._children:
+                return True
+        return False
 
     # -- names ------------------------------------------------------------------------------------------------
 
@@ -151,10 +166,15 @@ class Layer:
                     parts.extend(reversed(target.split(b"/")))
                     continue
                 if make:
-                    self._remove(there)
-                    self._names[there] = _IMPLIED_INODE
+                    if inode is None and there not in self._lower_links:
+                        self._names[there] = _IMPLIED_INODE
+                        self._children[here].append(there)
+                    else:
+                        # The layer itself lists a file there: a directory in its place hides what is below, too.
+                        self._remove(there)
+                        self._names[there] = self.add_inode(mode=IMPLIED_MODE, uid=0, gid=0, mtime=0)
+                        self._opaques.add(there)
                     self._children[there] = []
-                    self._children[here].append(there)
             here = there
         return here
 
@@ -179,7 +199,7 @@ class Layer:
         for path in self._whiteouts:
             if path in self._children:
                 flags[path] = OPAQUE | WHITEOUT
-            elif path not in names and path not in self._lower_links:
+            elif path.rpartition(b"/")[0] in self._children and path not in names and path not in self._lower_links:
                 white.append(path)
         no_inode = 0xFFFFFFFF
         paths = sorted((path for path in (*names, *white) if not _META.search(path)), key=sort_key)

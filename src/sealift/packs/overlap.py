@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sealift.core.tree import parent_of, show_path, sort_key
@@ -66,7 +66,7 @@ def lay_over(packs: Sequence[Pack]) -> Rows:
 
 def _scan(packs: Sequence[Pack], layers: list[_Layer]) -> Rows:
     """One pass over all rows, sorted; `floor` is the lowest pack whose rows still show below the current directory."""
-    if len(layers) == 1 and not any(flag & WHITEOUT for flag in layers[0].flags):
+    if len(layers) == 1 and not any(flag & (WHITEOUT | HOLLOW) for flag in layers[0].flags):
         only = layers[0]
         if not only.origins:
             count = len(only.keys)
@@ -179,8 +179,20 @@ class _Below:
         origin = self.origin(path)
         return None if origin is None else self._packs[origin[0]].tree.links.get(origin[1])
 
-    def real(self, path: bytes, own: set[bytes]) -> bytes:
-        """Where the directory `path` really lies, links followed inside the root; `own` paths are directories."""
+    def listed(self, layer: _Layer, number: int) -> dict[bytes, bytes | None]:
+        """The paths that pack `number` lists, or makes anew, each with its target if it is a symbolic link."""
+        links = self._packs[number].tree.links
+        return {
+            path: links.get(_own_row(layer, row))
+            for row, (path, flag) in enumerate(zip(layer.paths, layer.flags, strict=True))
+            if not flag & (IMPLIED | WHITEOUT) or (flag & OPAQUE and flag & WHITEOUT)
+        }
+
+    def real(self, path: bytes, own: Mapping[bytes, bytes | None]) -> bytes:
+        """Where the directory `path` really lies, links followed inside the root.
+
+        `own` has what the layer itself lists: a symbolic link's target, or None for all else.
+        """
         parts = path.split(b"/")
         parts.reverse()
         here = b""
@@ -193,7 +205,7 @@ class _Below:
                 here = parent_of(here)
                 continue
             there = here + b"/" + part if here else part
-            target = None if there in own else self.link(there)
+            target = own[there] if there in own else self.link(there)
             if target is None:
                 here = there
                 continue
@@ -213,28 +225,62 @@ _Row = tuple[int, tuple[int, int]]
 def _follow_links(below: _Below, layer: _Layer, number: int) -> _Layer:
     """Move what the layer has below symbolic links of the packs below to where those point."""
     rows: dict[bytes, _Row] = {}
-    listed = {
-        path for path, flag in zip(layer.paths, layer.flags, strict=True) if not flag & IMPLIED and not flag & WHITEOUT
-    }
-    real: dict[bytes, bytes] = {b"": b""}
+    listed = below.listed(layer, number)
+    real: dict[tuple[bytes, bool], bytes] = {}
     implied: tuple[int, int] | None = None
     for row, (path, flag) in enumerate(zip(layer.paths, layer.flags, strict=True)):
         parent = parent_of(path)
-        if parent not in real:
-            real[parent] = below.real(parent, listed)
-        there = _join(real[parent], path)
+        mark = flag == WHITEOUT or bool(flag & HOLLOW)
+        if (parent, mark) not in real:
+            try:
+                # Whiteouts speak of what was there before the layer.
+                real[parent, mark] = below.real(parent, {} if mark else listed)
+            except ImageError:
+                if not mark:
+                    raise
+                real[parent, mark] = parent  # nothing can be there that the mark would hide
+        there = _join(real[parent, mark], path)
         if flag & IMPLIED:
             implied = (number, row)
-            if path and below.link(there) is not None:
+            if there and not flag & WHITEOUT and below.link(there) is not None:
+                if flag & OPAQUE:
+                    behind = below.real(there, {})
+                    flag_there, origin = rows.get(behind, (IMPLIED | HOLLOW, implied))
+                    rows[behind] = (flag_there | OPAQUE, origin)
                 continue
-        old = rows.get(there)
-        if old is None or old[0] & (IMPLIED | WHITEOUT) or not flag & IMPLIED:
-            rows[there] = (flag, (number, row))
+        row_here = (flag, (number, row))
+        rows[there] = _both(rows[there], row_here, below) if there in rows else row_here
     if implied is None:
         return layer
     for path in list(rows):
-        _give_parents(rows, path, implied)
+        if _below_a_file(rows, path, below):
+            del rows[path]
+        else:
+            _give_parents(rows, path, implied)
     return _layer_of(rows)
+
+
+def _both(first: _Row, second: _Row, below: _Below) -> _Row:
+    """One row for two of a layer that come to lie at one path: a listed one before an implied one or a whiteout."""
+    flags = first[0] | second[0]
+    shown, other = second, first
+    if second[0] == WHITEOUT or (second[0] & IMPLIED and first[0] != WHITEOUT):
+        shown, other = first, second
+    if shown[0] == WHITEOUT or not stat.S_ISDIR(below.mode(shown[1])):
+        return shown
+    hides = OPAQUE | WHITEOUT if flags & WHITEOUT else flags & OPAQUE
+    hollow = shown[0] & other[0] & HOLLOW if other[0] & IMPLIED else shown[0] & HOLLOW
+    return (shown[0] & ~HOLLOW | hollow | hides, shown[1])
+
+
+def _below_a_file(rows: dict[bytes, _Row], path: bytes, below: _Below) -> bool:
+    """Whether the layer puts something else than a directory above `path`: then nothing can be there."""
+    while path:
+        path = parent_of(path)
+        flag, origin = rows.get(path, (IMPLIED, (0, 0)))
+        if not flag & (IMPLIED | WHITEOUT) and not stat.S_ISDIR(below.mode(origin)):
+            return True
+    return False
 
 
 def _give_parents(rows: dict[bytes, _Row], path: bytes, implied: tuple[int, int]) -> None:
@@ -252,16 +298,22 @@ def _add_lower_links(below: _Below, layer: _Layer, pack: Pack, number: int) -> _
     """Add the hard links whose targets lie in the packs below."""
     origins = layer.origins or [(number, row) for row in range(len(layer.paths))]
     rows = dict(zip(layer.paths, zip(layer.flags, origins, strict=True), strict=True))
-    directories = {path for path in rows if path and stat.S_ISDIR(below.mode(rows[path][1]))}
+    listed = below.listed(layer, number)
+    implied = next((row for row, flag in enumerate(pack.flags) if flag & IMPLIED), None)
     for link in pack.lower_links:
-        target = _join(below.real(parent_of(link.target), set()), link.target)
+        target = _join(below.real(parent_of(link.target), {}), link.target)
         origin = below.origin(target)
+        if target != link.target and target in rows and not rows[target][0] & (IMPLIED | WHITEOUT):
+            # By links below it comes back into this layer, which could not know.
+            origin = rows[target][1]
         if origin is None or stat.S_ISDIR(below.mode(origin)):
             raise ImageError(
                 f"the hard link `{show_path(link.path)}` points to `{show_path(target)}`, which is no file"
             )
-        path = _join(below.real(parent_of(link.path), directories), link.path)
+        path = _join(below.real(parent_of(link.path), listed), link.path)
         rows[path] = (LINK, origin)
+        if implied is not None:
+            _give_parents(rows, path, (number, implied))
     return _layer_of(rows)
 
 
