@@ -137,9 +137,9 @@ def show_keyword(key: str) -> str:
     return SHOWN_KEYWORDS.get(key, key.capitalize())
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
+def nearest(word: str, known: Iterable[str], *, likeness: float = 0.6) -> str | None:
     """The known word that was probably meant, or None."""
-    close = difflib.get_close_matches(word, tuple(known), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(word, tuple(known), n=1, cutoff=likeness)
     return close[0] if close else None
 
 
@@ -150,4 +150,4 @@ def named_section(name: str) -> str | None:
 
 
 def nearest_section(name: str) -> str | None:
-    return named_section(name) or nearest(name.strip(" \t:;,.{}"), (*SECTIONS, *APP_SECTIONS))
+    return named_section(name) or nearest(name.strip(" \t:;,.{}"), (*SECTIONS, *APP_SECTIONS), likeness=0.7)
