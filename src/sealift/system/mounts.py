@@ -323,7 +323,7 @@ def can_be_upper(folder: str, *, file_system: str | None = None) -> UpperVerdict
             free=0,
             xattrs=False,
             whiteouts=False,
-            why=(error.strerror or str(error)).lower(),
+            why=os.strerror(error.errno or 0).lower(),
         )
     xattrs = whiteouts = False
     why = ""
