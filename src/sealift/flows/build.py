@@ -11,10 +11,12 @@ from typing import BinaryIO
 
 from sealift.core.epoch import choose_epoch
 from sealift.core.event import Said
-from sealift.core.reference import ImageSource, Reference, parse_source
+from sealift.core.reference import ImageSource, parse_source
 from sealift.deffile.arguments import Prepared, prepare, read_build_arguments
+from sealift.deffile.characters import encode
 from sealift.deffile.sniff import refuse_other_files
 from sealift.deffile.values import Stage
+from sealift.deffile.whole_image import text_of_reference
 from sealift.errors import UsageError
 from sealift.evidence.opening import SQUASHFS_MAGIC
 from sealift.flows.base import Base, fetch_base, open_local_image
@@ -29,6 +31,7 @@ from sealift.sections import metadata
 from sealift.sections.draft import Added
 from sealift.sections.inner import added_from_json, added_to_json
 from sealift.sections.layer import layer_tar
+from sealift.sections.oci_environment import oci_config_json
 from sealift.sections.root import CONTENT_LIMIT, EmptyRoot, RecordedRoot, TreeRoot
 from sealift.sif.reader import is_sif
 
@@ -52,18 +55,10 @@ def build(request: BuildRequest) -> BuildResult:
 
 def _converted(shop: Workshop, source: ImageSource) -> Ready:
     """An image as it is, with `/.singularity.d` added: what `apptainer build x.sif docker://…` makes."""
-    text = _definition_of(source)
+    agent, _, rest = shop.request.spec.partition(":")
+    text = text_of_reference(agent, rest.removeprefix("//") if agent == "docker" else rest)
     base = fetch_base(shop, source)
-    return _ready_without_sections(shop, prepare(text.encode(), file=str(source)), base)
-
-
-def _definition_of(source: ImageSource) -> str:
-    agent, _, rest = str(source).partition(":") if not _is_registry(source) else ("docker", ":", str(source))
-    return f"Bootstrap: {agent}\nFrom: {rest}\n"
-
-
-def _is_registry(source: ImageSource) -> bool:
-    return isinstance(source, Reference)
+    return _ready_without_sections(shop, prepare(encode(text), file=shop.request.spec), base)
 
 
 def _built(shop: Workshop, spec: str) -> Ready:
@@ -93,8 +88,8 @@ def _ready(shop: Workshop, prepared: Prepared, number: int, built: Built) -> Rea
 def _repacked(shop: Workshop, path: str) -> Ready:
     """A local image into a new one: what `apptainer build new.sif old.sif` makes."""
     base = open_local_image(shop, path)
-    text = f"Bootstrap: localimage\nFrom: {path}\n"
-    return _ready_without_sections(shop, prepare(text.encode(), file=path), base)
+    text = text_of_reference("localimage", path)
+    return _ready_without_sections(shop, prepare(encode(text), file=path), base)
 
 
 def _read_spec(spec: str) -> bytes | None:
@@ -241,9 +236,9 @@ def _with_last_layer(
         digests=tuple(digests),
         base_count=0 if base.ours else len(base.packs),
         epoch=epoch,
-        definition=prepared.text.encode("utf-8", "surrogateescape"),
+        definition=encode(prepared.text),
         inspect=made.inspect,
-        oci_config=base.config.raw if base.config is not None else b"",
+        oci_config=oci_config_json(base.config) if base.config is not None else b"",
         origin=base.origin,
     )
 
