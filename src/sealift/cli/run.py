@@ -20,7 +20,7 @@ def configure(parser: argparse.ArgumentParser, name: str) -> None:
     add("--engine", default="auto", choices=("auto", "apptainer", "singularity", "embedded"), help="what runs it")
     add("-B", "--bind", action="append", default=[], metavar="SRC[:DST[:OPTS]]", help="show SRC inside as DST (ro, rw)")
     add("--env", action="append", default=[], metavar="K=V", help="set a variable inside")
-    add("--env-file", metavar="FILE", help="set the variables of a file of K=V lines inside")
+    add("--env-file", action="append", default=[], metavar="FILE", help="set the variables of a file inside")
     add("-e", "--cleanenv", action="store_true", help="keep the host's variables out")
     add("-c", "--contain", action="store_true", help="an own /dev, /tmp and home")
     add("-C", "--containall", action="store_true", help="contain, and own PID and IPC namespaces and environment")
@@ -33,6 +33,8 @@ def configure(parser: argparse.ArgumentParser, name: str) -> None:
     add("--app", metavar="NAME", help="an app of the image (SCIF)")
     add("-v", "--verbose", action="store_true", help="show the exact command line handed over")
     add("-q", "--quiet", action="store_true", help="say nothing but errors")
+    if name == "shell":
+        add("-s", "--shell", metavar="PATH", help="the shell to open")
     add("image", metavar="IMAGE", help="x.sif, x.sqfs or a folder")
     wanted = {"exec": "CMD …", "test": "[ARG …]", "run": "[ARG …]", "shell": "[ARG …]"}[name]
     add("command", metavar=wanted, nargs=argparse.REMAINDER, help="what to run, with its arguments")
@@ -50,7 +52,7 @@ def execute(options: argparse.Namespace) -> int:
         command=tuple(options.command),
         binds=tuple(bind for text in options.bind for bind in parse_binds(text)),
         env=_variables(options),
-        env_files=(options.env_file,) if options.env_file else (),
+        env_files=tuple(options.env_file),
         pwd=options.pwd,
         clean_env=options.cleanenv,
         contain=options.contain,
@@ -61,6 +63,7 @@ def execute(options: argparse.Namespace) -> int:
         nv=options.nv,
         rocm=options.rocm,
         app=options.app,
+        shell=getattr(options, "shell", None),
     )
 
     def take(event: Event) -> None:
