@@ -246,7 +246,7 @@ def fuse_overlay(
             "`fuse-overlayfs` is not installed; this kernel has no overlay for user namespaces",
             hints=("apt-get install fuse-overlayfs",),
         )
-    # Without `noacl` the kernel asks for ACLs, which squashfuse cannot answer, and then refuses whoever is not the owner.
+    # Without `noacl` the kernel asks for ACLs, which squashfuse cannot answer, and refuses whoever is not the owner.
     data = "noacl,lowerdir=" + ":".join(_escape(each) for each in reversed(lowers))
     if upper and work:
         data += f",upperdir={_escape(upper)},workdir={_escape(work)}"
