@@ -55,9 +55,10 @@ def assemble(spec: SandboxSpec) -> Assembly:
         os.mkdir(path)
         os.chmod(path, mode)  # whatever the umask
     made = Assembly(work=work, root=os.path.join(work, "root"), upper=os.path.join(work, "upper"), lowers=(), proc="")
-    with contextlib.suppress(OSError):
-        kernel.mount("proc", os.path.join(work, "proc"), "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
-        made.proc = os.path.join(work, "proc")
+    if spec.footing.own_proc:
+        with contextlib.suppress(OSError):
+            kernel.mount("proc", f"{work}/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
+            made.proc = f"{work}/proc"
     if spec.bare:
         made.root = made.upper
         return made

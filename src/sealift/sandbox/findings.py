@@ -154,7 +154,7 @@ def _proc(trial: Trial) -> Finding:
     return Finding(
         id="sandbox.proc",
         severity="warning",
-        what="sections cannot get a /proc of their own: they see the host's, and what they leave running is not ended",
+        what="sections cannot get a /proc of their own: they see the host's, in which their process numbers are others",
         evidence=f"proc: {trial.proc}",
         remedy="in a container, start it with: --security-opt systempaths=unconfined",
     )

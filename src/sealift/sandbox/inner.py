@@ -101,6 +101,7 @@ class Init:
         self._spec = spec
         self._made = made
         self._closing = False
+        self._ended: set[int] = set()
         self._wake_out, self._wake_in = os.pipe()
         os.set_blocking(self._wake_in, False)
         os.set_blocking(self._wake_out, False)
@@ -118,7 +119,7 @@ class Init:
                 return 0
             ready = dict(self._poll.poll())
             if self._wake_out in ready:
-                self._reap(-1)
+                self._reap()
             if self._channel.fileno() not in ready:
                 continue
             received = self._channel.receive()
@@ -175,11 +176,10 @@ class Init:
         self._poll.register(answer, select.POLLIN)
         pending = b""
         open_answer = True
-        ended = False
-        while not (ended and not open_answer):
+        while child not in self._ended or open_answer:
             ready = dict(self._poll.poll())
             if self._wake_out in ready:
-                ended = self._reap(child) or ended
+                self._reap()
             if self._channel.fileno() in ready:
                 received = self._channel.receive()
                 if received is None:
@@ -200,6 +200,7 @@ class Init:
                     self._poll.unregister(answer)
                     os.close(answer)
                     open_answer = False
+        self._ended.clear()
 
     def _signal(self, child: int, number: int) -> None:
         if number == signal.SIGKILL:
@@ -208,40 +209,44 @@ class Init:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child, number)
 
-    def _reap(self, wanted: int) -> bool:
-        """Wait for whatever has ended; whether `wanted` was among it. FUSE daemons are left to who started them."""
+    def _reap(self) -> None:
+        """Wait for whatever has ended. FUSE daemons are left to who started them."""
         with contextlib.suppress(BlockingIOError):
             while os.read(self._wake_out, 512):
                 pass
-        found = False
-        while True:
-            try:
-                gone = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:
-                return found
-            if gone is None:
-                return found
-            if gone.si_pid in self._made.daemons:
-                raise HostError(
-                    "a FUSE daemon of the sandbox died", hints=("see what this host can do: sealift doctor",)
-                )
-            os.waitpid(gone.si_pid, 0)
-            found = found or gone.si_pid == wanted
+        with contextlib.suppress(ChildProcessError):
+            while (gone := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
+                if gone.si_pid in self._made.daemons:
+                    raise HostError(
+                        "a FUSE daemon of the sandbox died", hints=("see what this host can do: sealift doctor",)
+                    )
+                os.waitpid(gone.si_pid, 0)
+                self._ended.add(gone.si_pid)
 
     def _end_all(self) -> None:
         """End every process of the sandbox but the init and the daemons that hold its mounts."""
-        if not self._made.proc:
-            return
-        keep = {1, *self._made.daemons}
-        for _ in range(200):
-            others = [int(name) for name in os.listdir(self._made.proc) if name.isdecimal() and int(name) not in keep]
-            others = [pid for pid in others if not self._is_zombie(pid)]
+        for _ in range(400):
+            others = self._others()
             if not others:
                 return
             for pid in others:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             select.select([], [], [], 0.005)
+
+    def _others(self) -> list[int]:
+        """The living processes of the sandbox that are neither the init nor a daemon of its mounts."""
+        keep = {1, *self._made.daemons}
+        if self._made.proc:
+            names = [int(name) for name in os.listdir(self._made.proc) if name.isdecimal() and int(name) not in keep]
+            return [pid for pid in names if not self._is_zombie(pid)]
+        # Without a proc of its own: the namespace's numbers began at 1, and a new process has the highest so far.
+        self._reap()
+        newest = os.fork()
+        if newest == 0:
+            os._exit(0)
+        os.waitpid(newest, 0)
+        return [pid for pid in range(2, newest) if pid not in keep and _is_there(pid)]
 
     def _is_zombie(self, pid: int) -> bool:
         try:
@@ -264,6 +269,14 @@ class Init:
         from sealift.sandbox.workfolder import empty
 
         empty(self._made.work)
+
+
+def _is_there(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 if __name__ == "__main__":
