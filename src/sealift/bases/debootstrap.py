@@ -150,7 +150,7 @@ def _one_line(text: str) -> list[AptSource]:
         match = re.fullmatch(
             r"\s*deb\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)(?P<rest>[^#]*)(?:#.*)?", line
         )
-        if match is None:
+        if match is None or match["uri"].startswith("cdrom:"):
             continue
         signed = re.search(r"(?:^|\s)signed-by=(\S+)", match["options"] or "", re.IGNORECASE)
         found.append(
