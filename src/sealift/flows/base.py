@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
-from sealift.bases import BaseImage, Network
-from sealift.bases import open_image as open_oci_image
 from sealift.core.event import Advanced, Began, Ended, Events
 from sealift.core.reference import ImageSource, Reference
 from sealift.errors import ImageError
@@ -20,6 +18,9 @@ from sealift.packs.directory import pack_directory
 from sealift.packs.squashlayer import pack_squashfs
 from sealift.packs.tarlayer import pack_tar
 from sealift.store.hashing import digest_file
+
+if TYPE_CHECKING:
+    from sealift.bases import BaseImage
 
 LAYERS_AT_ONCE = 2
 """Layers that are packed at once: each is read by threads of its own, and all share the compressing ones."""
@@ -44,6 +45,10 @@ class Base:
 
 def fetch_base(shop: Workshop, source: ImageSource) -> Base:
     """An OCI or Docker image as packs; a layer that is packed already is not fetched."""
+    # The registry's client is the larger part of what a build imports, and many builds need none.
+    from sealift.bases import Network
+    from sealift.bases import open_image as open_oci_image
+
     network = Network(env=shop.request.environment, insecure=shop.request.insecure)
     platform = platform_of(shop.architecture)
     with (

@@ -7,7 +7,7 @@ import difflib
 import hashlib
 import io
 import os
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from sealift.core.epoch import choose_epoch
 from sealift.core.event import Said
@@ -22,7 +22,6 @@ from sealift.evidence.opening import SQUASHFS_MAGIC
 from sealift.flows.base import Base, fetch_base, open_local_image
 from sealift.flows.finish import Ready, check_target, write_result
 from sealift.flows.requests import BuildRequest, BuildResult
-from sealift.flows.stage import Built, build_stage
 from sealift.flows.workshop import Workshop, check_pack, open_workshop
 from sealift.packs.merge import merge
 from sealift.packs.pack import open_pack
@@ -34,6 +33,9 @@ from sealift.sections.layer import layer_tar
 from sealift.sections.oci_environment import oci_config_json
 from sealift.sections.root import CONTENT_LIMIT, EmptyRoot, RecordedRoot, TreeRoot
 from sealift.sif.reader import is_sif
+
+if TYPE_CHECKING:
+    from sealift.flows.stage import Built
 
 DEFINITION_LIMIT = 16 << 20
 """Bytes of a definition file; Apptainer refuses sections of more than 64 KiB."""
@@ -69,6 +71,8 @@ def _built(shop: Workshop, spec: str) -> Ready:
     for caution in prepared.cautions:
         where = f"{caution.where.file}:{caution.where.line}: "
         shop.events(Said(text=where + caution.message, level="warning", hint="; ".join(caution.hints)))
+    from sealift.flows.stage import build_stage
+
     built: list[Built] = []
     count = len(prepared.definition.stages)
     for number in range(count):

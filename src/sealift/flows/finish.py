@@ -9,7 +9,7 @@ import stat
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from sealift import __version__
 from sealift.core.event import Began, Ended, Said
@@ -17,7 +17,7 @@ from sealift.core.tree import show_path
 from sealift.errors import HostError, SealiftError, UsageError
 from sealift.evidence.inspection import LAYERS_OBJECT
 from sealift.flows.requests import BuildResult
-from sealift.flows.workshop import Workshop, digest_of
+from sealift.flows.workshop import Workshop, digest_of, name_of
 from sealift.normalise.plan import Plan, follow_source, plan_normalising
 from sealift.normalise.rules import load_rules
 from sealift.packs.builder import EMPTY_DIGEST
@@ -66,6 +66,46 @@ def check_target(target: str, *, force: bool) -> None:
 def write_result(shop: Workshop, ready: Ready) -> BuildResult:
     """Write the image that `ready` describes to the request's target, or find that it lies there already."""
     target = shop.request.target
+    identity = _identity(shop, ready)
+    note = _known_target(shop, target, identity)
+    unchanged = note is not None
+    if note is None:
+        note = _merge_and_write(shop, ready, target)
+    digest = str(note.get("digest", ""))
+    if shop.request.want_digest and not digest:
+        with shop.watch.measure("hash"):
+            digest = digest_file(target, "sha256")
+    if not unchanged or digest != note.get("digest", ""):
+        _note_target(shop, target, {**note, "digest": digest, "identity": identity})
+    return BuildResult(
+        image=target,
+        digest=digest,
+        tree_digest=str(note["tree_digest"]),
+        size=os.stat(target).st_size,
+        entries=int(note["entries"]),
+        unchanged=unchanged,
+        layers=tuple(note["layers"]),
+        seconds=dict(shop.watch.seconds),
+        warnings=tuple(shop.warnings),
+    )
+
+
+def _identity(shop: Workshop, ready: Ready) -> str:
+    """Names everything that decides the image's bytes: the packs are known by what they were made of."""
+    return shop.key(
+        "target",
+        [name_of(path) for path in ready.packs],
+        ready.base_count,
+        ready.epoch,
+        shop.architecture.sif,
+        [part.hex() for part in (ready.definition, ready.inspect, ready.oci_config)],
+        ready.origin,
+        list(ready.names),
+        __version__,
+    )
+
+
+def _merge_and_write(shop: Workshop, ready: Ready, target: str) -> dict[str, Any]:
     with contextlib.ExitStack() as stack:
         with shop.watch.measure("merge"):
             packs = [stack.enter_context(open_pack(path)) for path in ready.packs]
@@ -74,40 +114,11 @@ def write_result(shop: Workshop, ready: Ready) -> BuildResult:
             tree = tree_digest(merged.tree)
         layers = _layer_notes(ready, packs)
         objects = _objects(ready, tree, layers)
-        identity = digest_of(
-            shop.options.identity,
-            tree,
-            ready.epoch,
-            shop.architecture.sif,
-            [o.data.hex() for o in objects],
-            __version__,
-        )
-        note = _known_target(shop, target, identity)
-        if note is None:
-            shop.events(Began(task="write", label=f"writing {target}"))
-            with shop.watch.measure("write"):
-                _write(shop, target, merged, objects, tree, ready.epoch)
-            shop.events(Ended(task="write"))
-            unchanged = False
-        else:
-            unchanged = True
-        digest = str(note.get("digest", "")) if note is not None else ""
-        if shop.request.want_digest and not digest:
-            with shop.watch.measure("hash"):
-                digest = digest_file(target, "sha256")
-        if note is None or digest != note.get("digest", ""):
-            _note_target(shop, target, identity, digest)
-    return BuildResult(
-        image=target,
-        digest=digest,
-        tree_digest=tree,
-        size=os.stat(target).st_size,
-        entries=len(merged.tree),
-        unchanged=unchanged,
-        layers=layers,
-        seconds=dict(shop.watch.seconds),
-        warnings=tuple(shop.warnings),
-    )
+        shop.events(Began(task="write", label=f"writing {target}"))
+        with shop.watch.measure("write"):
+            _write(shop, target, merged, objects, tree, ready.epoch)
+        shop.events(Ended(task="write"))
+        return {"tree_digest": tree, "entries": len(merged.tree), "layers": list(layers)}
 
 
 def _write(shop: Workshop, target: str, merged: Merged, objects: Sequence[SifObject], tree: str, epoch: int) -> None:
@@ -212,7 +223,7 @@ def _recompiled(shop: Workshop, merged: Merged, plan: Plan) -> Pack:
 # Targets: a file that we wrote and that nobody touched since need not be written again.
 
 
-def _known_target(shop: Workshop, target: str, identity: str) -> dict[str, object] | None:
+def _known_target(shop: Workshop, target: str, identity: str) -> dict[str, Any] | None:
     note = shop.store.record("targets", digest_of(os.path.abspath(target)))
     try:
         status = os.stat(target)
@@ -223,10 +234,10 @@ def _known_target(shop: Workshop, target: str, identity: str) -> dict[str, objec
     return None
 
 
-def _note_target(shop: Workshop, target: str, identity: str, digest: str) -> None:
-    note = {"digest": digest, "identity": identity, "stamp": _stamp(os.stat(target))}
+def _note_target(shop: Workshop, target: str, note: dict[str, Any]) -> None:
     with contextlib.suppress(SealiftError):  # a full cache disk does not spoil the image that is written
-        shop.store.put_record("targets", digest_of(os.path.abspath(target)), note)
+        stamped = {**note, "stamp": _stamp(os.stat(target))}
+        shop.store.put_record("targets", digest_of(os.path.abspath(target)), stamped)
 
 
 def _stamp(status: os.stat_result) -> list[int]:
