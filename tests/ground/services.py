@@ -102,8 +102,8 @@ class Docker:
 
 
 @contextmanager
-def docker(folder: Path) -> Iterator[Docker]:
-    """A daemon with its own data, state and socket; needs root."""
+def docker(folder: Path, *, driver: str | None = None) -> Iterator[Docker]:
+    """A daemon with its own data, state and socket; `driver` is its storage driver, else its own choice; needs root."""
     folder.mkdir(parents=True)
     socket_path = folder / "socket"
     config = folder / "daemon.json"
@@ -113,6 +113,7 @@ def docker(folder: Path) -> Iterator[Docker]:
         *(daemon, "--config-file", str(config), "--iptables=false", "--ip6tables=false", "--bridge=none"),
         *("--data-root", str(folder / "data"), "--exec-root", str(folder / "exec")),
         *("--pidfile", str(folder / "pid"), "--host", f"unix://{socket_path}"),
+        *(["--storage-driver", driver] if driver else []),
     ]
     with running(argv, log=folder / "log", answers=socket_path):
         yield Docker(endpoint=f"unix://{socket_path}")

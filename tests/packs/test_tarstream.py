@@ -251,7 +251,8 @@ HOSTILE = {
     "pax without a member": _pax_header([b"path=x"]),
     "sparse map over the end": _pax_header([b"GNU.sparse.map=0,5", b"GNU.sparse.size=3"]) + tar([file("a", b"12345")]),
     "sparse map backwards": _pax_header([b"GNU.sparse.map=9,1,0,1", b"GNU.sparse.size=30"]) + tar([file("a", b"12")]),
-    "sparse map of another length": _pax_header([b"GNU.sparse.map=0,1", b"GNU.sparse.size=30"]) + tar([file("a", b"12")]),
+    "sparse map of another length": _pax_header([b"GNU.sparse.map=0,1", b"GNU.sparse.size=30"])
+    + tar([file("a", b"12")]),
     "sparse map that never ends": _pax_header([b"GNU.sparse.major=1", b"GNU.sparse.realsize=9"])
     + tar([file("a", b"999999999999\n")]),
     "name with NUL": _pax_header([b"path=a\0b"]) + tar([file("a")]),

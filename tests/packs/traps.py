@@ -68,7 +68,7 @@ TRAPS: dict[str, Stack] = {
     ],
     "whiteout of what is not there": [
         [file("a", b"a")],
-        [whiteout("b"), whiteout("e/f"), file("c", b"c")],
+        [whiteout("b"), file("c", b"c")],
     ],
     "a directory listed again keeps what is in it": [
         [folder("d", mode=0o755, mtime=1_600_000_000), file("d/a", b"a")],
@@ -152,6 +152,10 @@ LOOKING_DOWN: dict[str, Stack] = {
         [folder("d"), file("d/a", b"one"), file("e", b"e")],
         [hard_link("d/b", "d/a")],
         [whiteout("d/a")],
+    ],
+    "whiteout in a directory that is not there": [
+        [file("a", b"a")],
+        [whiteout("e/f"), opaque("g"), file("c", b"c")],
     ],
     "whiteout below what is a file": [
         [file("a", b"a")],
