@@ -86,3 +86,20 @@ def test():
     named = re.search(r"LEFT BEHIND by the tests: mount: (\S+/mounted)", done.stdout)
     assert named, done.stdout
     assert named[1] not in Path("/proc/self/mountinfo").read_text()
+
+
+@pytest.mark.needs("root", "subuid-user", "plain-user")
+def test_users_go_with_the_session(tmp_path):
+    text = """
+import pytest
+from tests.ground import users
+
+@pytest.mark.parametrize("kind", ["subuid", "plain"])
+def test(kind):
+    print("made", users.get(kind).name)
+"""
+    done = run_suite(tmp_path, text)
+    names = re.findall(r"^made (\S+)$", done.stdout, re.MULTILINE)
+    assert (done.returncode, len(set(names))) == (0, 2), done.stdout
+    left = Path("/etc/passwd").read_text() + Path("/etc/subuid").read_text()
+    assert [name for name in names if f"{name}:" in left or Path("/home", name).exists()] == []

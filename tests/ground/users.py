@@ -15,7 +15,9 @@ from typing import Literal
 from tests.ground import session
 
 Kind = Literal["subuid", "plain"]
-NAMES: dict[Kind, str] = {"subuid": "sealift-test-a", "plain": "sealift-test-b"}
+LETTERS: dict[Kind, str] = {"subuid": "a", "plain": "b"}
+MADE = re.compile(r"sealift-test-[ab][0-9]+-([0-9]+)")
+"""Names of users that tests made: the kind's letter, the worker's number, the session's number (its process id)."""
 
 PASSED_ON = re.compile(
     r"(?i)((http|https|ftp|all|no)_proxy|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|PIP_CERT)"
@@ -54,10 +56,11 @@ def has_subuids(name: str) -> bool:
 
 
 def get(kind: Kind) -> User:
-    """The session's user of that kind, made when it is first asked for."""
+    """The user of that kind, made when it is first asked for; each worker has its own, with processes of its own."""
     if os.geteuid() != 0:
         return _look_up(pwd.getpwuid(os.geteuid()).pw_name)
-    name = f"{NAMES[kind]}-{_session_number(session.folder())}"
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    name = f"sealift-test-{LETTERS[kind]}{worker}-{_session_number(session.folder())}"
     with session.alone("users"):
         try:
             return _look_up(name)
@@ -89,9 +92,11 @@ def remove_made(folder: Path) -> list[str]:
         return []
     left = []
     for entry in pwd.getpwall():
-        stem, _, number = entry.pw_name.rpartition("-")
-        mine = number == _session_number(folder)
-        if stem not in NAMES.values() or not (mine or not Path(f"/proc/{number}").exists()):
+        made = MADE.fullmatch(entry.pw_name)
+        if made is None:
+            continue
+        mine = made[1] == _session_number(folder)
+        if not mine and Path(f"/proc/{made[1]}").exists():
             continue
         for pid, line in _processes_of(entry.pw_uid):
             if mine:
