@@ -64,10 +64,15 @@ def test_a_file_left_behind_fails_the_run(tmp_path):
 
 
 def test_a_process_left_behind_fails_the_run(tmp_path):
-    done = run_suite(
-        tmp_path, "import subprocess\ndef test(): subprocess.Popen(['sleep', '600'], start_new_session=True)\n"
-    )
-    named = re.search(r"LEFT BEHIND by the tests: process: (\d+) sleep 600", done.stdout)
+    text = """
+import subprocess
+def test():
+    command = ["sh", "-c", "echo ready; exec sleep 600"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+    assert process.stdout.readline() == b"ready\\n"
+"""
+    done = run_suite(tmp_path, text)
+    named = re.search(r"LEFT BEHIND by the tests: process: (\d+) (?:sleep 600|sh -c)", done.stdout)
     assert named, done.stdout
     os.kill(int(named[1]), signal.SIGKILL)
     assert done.returncode == pytest.ExitCode.TESTS_FAILED
