@@ -55,7 +55,7 @@ def _entry(path: bytes, full: bytes, status: os.stat_result, *, group: int) -> E
         mode=mode,
         uid=status.st_uid,
         gid=status.st_gid,
-        mtime=int(status.st_mtime),
+        mtime=status.st_mtime_ns // 1_000_000_000,
         rdev=status.st_rdev if device else 0,
         size=status.st_size if regular else 0,
         link=os.readlink(full) if stat.S_ISLNK(mode) else b"",
