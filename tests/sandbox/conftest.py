@@ -45,12 +45,15 @@ def command(
     driver.chmod(0o644)
 
     def make(who: Who, order: Mapping[str, Any]) -> tuple[list[str], dict[str, str]]:
+        paper = open_folder / "order.json"
+        paper.write_text(json.dumps(order))
+        paper.chmod(0o644)
         if who == "root":
             temporary = open_folder / "root-tmp"
             temporary.mkdir(exist_ok=True)
             environment = {**os.environ, "TMPDIR": str(temporary)}
-            return [sys.executable, str(driver), json.dumps(order)], environment
-        return [str(as_user.bin / "python"), str(driver), json.dumps(order)], {}
+            return [sys.executable, str(driver), str(paper)], environment
+        return [str(as_user.bin / "python"), str(driver), str(paper)], {}
 
     return make
 

@@ -1,6 +1,6 @@
 """Run by a test as some user: opens a sandbox as that user, does what the test orders, prints what came of it.
 
-    python driver.py '{"lowers": […], "steps": […], "environment": {…}}'
+    python driver.py ORDER.json     {"lowers": […], "steps": […], "environment": {…}}
 
 It must not import anything of `tests`: that user may not be able to read it.
 """
@@ -90,8 +90,9 @@ def do(sandbox: Sandbox, step: dict[str, Any]) -> Any:
     match step.pop("do"):
         case "sh":
             lines: list[list[str]] = []
+            argv = step.pop("argv", None) or ["/bin/sh", "-ec", step.pop("script")]
             code = sandbox.run(
-                [*step.pop("shell", ["/bin/sh", "-ec"]), step.pop("script").replace("ROOT", sandbox.root)],
+                [word.replace("ROOT", sandbox.root) for word in argv],
                 on_line=lambda stream, line: lines.append([stream, line.decode(errors="replace")]),
                 **step,
             )
@@ -146,4 +147,6 @@ def main(order: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(json.loads(sys.argv[1]))))
+    with open(sys.argv[1], encoding="utf-8") as file:
+        order = json.load(file)
+    print(json.dumps(main(order)))

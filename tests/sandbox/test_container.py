@@ -74,7 +74,7 @@ def test_exit_codes_signals_and_lines(drive: Drive, base: Path, who: Who) -> Non
         steps=[
             sh("echo one; echo two >&2; printf three; exit 7"),
             sh("kill -TERM $$"),
-            sh("exit 0", shell=["/bin/missing", "-c"]),
+            {"do": "sh", "argv": ["/bin/missing", "-c", "exit 0"]},
             sh("exit 0", cwd="/nowhere"),
             sh("umask; pwd", umask=0o77, cwd="/opt"),
         ],

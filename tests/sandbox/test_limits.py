@@ -145,15 +145,15 @@ def test_without_a_proc_of_its_own_sections_still_run_and_end(drive: Drive, base
 @pytest.mark.needs("root", "mksquashfs")
 def test_a_full_disk_is_said(command: Command, base: Path, tmp_path: Path) -> None:
     """Unpacking on a tmpfs of one MiB."""
-    order = {
+    order: dict[str, Any] = {
         "lowers": [{"path": str(base)}],
         "steps": [],
         "environment": {"SEALIFT_WITHOUT": "root,fuse", "SEALIFT_TMPDIR": str(tmp_path)},
         "file_systems": dict.fromkeys(("/tmp", "/var/tmp", os.environ["TMPDIR"]), "nfs"),
     }
-    argv, environment = command("root", order)
-    order["file_systems"][environment["TMPDIR"]] = "nfs"  # type: ignore[index]
-    argv[-1] = json.dumps(order)
+    _, environment = command("root", order)
+    order["file_systems"][environment["TMPDIR"]] = "nfs"
+    argv, _ = command("root", order)
     small = ["unshare", "--mount", "sh", "-ec", f'mount -t tmpfs -o size=1m tmpfs {tmp_path}; exec "$@"', "sh", *argv]
     done = subprocess.run(small, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -238,11 +238,14 @@ class Supervision:
             os.close(parent)
 
     def _source_of(self, pid: int, target: int) -> str:
-        """The file that a process seems to copy to `target`: the one other regular file of the sandbox's root that it
-        has open; of several, the one whose name `target`'s begins with (`/etc/shadow` for `/etc/shadow-`). shadow-utils
-        have closed it by then: theirs is told by the name alone.
+        """The file that a process seems to copy to `target`, relative to the sandbox's root; empty where none does.
+
+        By the name where that tells: `/etc/shadow` for `/etc/shadow+` (shadow-utils have closed it by then). Else the
+        one other regular file that the process has open, or of several the one whose name `target`'s begins with.
         """
         own = os.readlink(f"self/fd/{target}", dir_fd=self._proc)
+        if own.endswith(("+", "-", "~")) and self._is_ours(own):
+            return own[len(self._root) + 1 : -1]
         found: set[str] = set()
         with contextlib.suppress(OSError):
             folder = os.open(f"{pid}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._proc)
@@ -258,8 +261,6 @@ class Supervision:
                         found.add(path)
         if len(found) > 1:
             found = {path for path in found if own.startswith(path)}
-        if not found and own[-1:] in ("+", "-", "~"):
-            found = {own[:-1]}
         return found.pop()[len(self._root) + 1 :] if len(found) == 1 else ""
 
     def _is_ours(self, path: str) -> bool:
