@@ -23,6 +23,7 @@ from sealift.deffile.arguments import Prepared, prepare
 from sealift.errors import DefinitionError
 from sealift.sections import metadata
 from sealift.sections.base_environment import SCRIPTS
+from sealift.sections.expansion import expand_host_copies
 from sealift.sections.layer import write_added
 from sealift.sections.root import EmptyRoot
 from tests.ground import users
@@ -99,11 +100,15 @@ SECTIONS = st.tuples(HEADINGS, st.lists(LINES, max_size=4)).map(
 FILES = st.tuples(st.sampled_from(HEADS), st.lists(SECTIONS, max_size=5)).map(lambda pair: pair[0] + "".join(pair[1]))
 
 
-def prepared_or_none(text: str) -> Prepared | None:
+def prepared_or_none(text: str, cwd: Path) -> Prepared | None:
+    """What would be built: the file is right, and every file that it copies is there."""
     try:
-        return prepare(text.encode())
+        prepared = prepare(text.encode())
+        for group in (group for stage in prepared.definition.stages for group in stage.files if group.from_host):
+            expand_host_copies(group.copies, cwd=str(cwd), env={"PATH": os.defpath})
     except DefinitionError:
         return None
+    return prepared
 
 
 def listing(root: Path) -> dict[str, tuple[str, Any]]:
@@ -151,7 +156,7 @@ def test_the_same_verdict_and_the_same_image(
         shutil.rmtree(tmp_path / "ours", ignore_errors=True)
         (folder / "x.def").write_bytes(text.encode())
         done = apptainer("build", "--fakeroot", "--sandbox", "theirs", "x.def", cwd=folder)
-        prepared = prepared_or_none(text)
+        prepared = prepared_or_none(text, folder)
         if prepared and any(stage.apps for stage in prepared.definition.stages):
             return  # apps want a shell in the image
         assert (prepared is not None) == (done.returncode == 0), (text, done.stderr.decode())

@@ -59,7 +59,7 @@ def _layers(found: Inspection) -> str:
         return "this image does not say which layers it was made of"
     width = max(len(str(layer["name"])) for layer in found.layers)
     lines = [
-        f"{layer['name']!s:<{width}}  {size_text(float(str(layer['packed']))):>9}  {layer['entries']!s:>9} entries  "
+        f"{layer['name']!s:<{width}}  {size_text(float(str(layer['size']))):>9}  {layer['entries']!s:>9} entries  "
         f"{layer.get('digest', '')}"
         for layer in found.layers
     ]

@@ -27,10 +27,10 @@ def summary(result: BuildResult) -> str:
     if spent:
         lines.append(f"time  {' · '.join(spent)}")
     if result.layers:
-        lines.append("space")
+        lines.append("space, before compression")
         names = [str(layer["name"]) for layer in result.layers]
         width = max(map(len, names))
         for name, layer in zip(names, result.layers, strict=True):
-            entries, size = int(str(layer["entries"])), float(str(layer["packed"]))
+            entries, size = int(str(layer["entries"])), float(str(layer["size"]))
             lines.append(f"  {name:<{width}}  {size_text(size):>9}  {entries:>9,} entries")
     return "\n".join(lines)

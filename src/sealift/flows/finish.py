@@ -112,7 +112,7 @@ def _merge_and_write(shop: Workshop, ready: Ready, target: str) -> dict[str, Any
             merged = merge(packs, base_count=ready.base_count)
             merged = _normalised(shop, merged, ready, stack)
             tree = tree_digest(merged.tree)
-        layers = _layer_notes(ready, packs)
+        layers = _layer_notes(ready, merged)
         objects = _objects(ready, tree, layers)
         shop.events(Began(task="write", label=f"writing {target}"))
         with shop.watch.measure("write"):
@@ -154,10 +154,20 @@ def _objects(ready: Ready, tree: str, layers: Sequence[dict[str, object]]) -> tu
     return tuple(objects)
 
 
-def _layer_notes(ready: Ready, packs: Sequence[Pack]) -> tuple[dict[str, object], ...]:
+def _layer_notes(ready: Ready, merged: Merged) -> tuple[dict[str, Any], ...]:
+    """What each pack gives to the image: entries, and bytes of files before compression.
+
+    Counted in the merged tree, not in the packs: what a build leaves behind and the image does not have differs from
+    one run to the next.
+    """
+    entries, sizes = [0] * len(merged.packs), [0] * len(merged.packs)
+    tree = merged.tree
+    for number, size, mode in zip(merged.pack_of, tree.sizes, tree.modes, strict=True):
+        entries[number] += 1
+        sizes[number] += size if stat.S_ISREG(mode) else 0
     return tuple(
-        {"name": name, "digest": digest, "entries": len(pack.tree), "packed": pack.footer.data_end}
-        for name, digest, pack in zip(ready.names, ready.digests, packs, strict=False)
+        {"name": name, "digest": digest, "entries": entries[number], "size": sizes[number]}
+        for number, (name, digest) in enumerate(zip(ready.names, ready.digests, strict=True))
     )
 
 

@@ -24,9 +24,14 @@ def main(given: str) -> int:
         out, into = os.pipe()
         child = os.fork()
         if child == 0:
-            os.close(out)
-            os.write(into, json.dumps(_try(maps)).encode())
-            os._exit(0)
+            # Whatever happens, this child must not go on as if it were its parent.
+            try:
+                os.close(out)
+                os.write(into, json.dumps(_try(maps)).encode())
+            except BaseException as error:  # noqa: BLE001
+                os.write(into, json.dumps({"enter": f"the trial failed: {error}"}).encode())
+            finally:
+                os._exit(0)
         os.close(into)
         data = b""
         while part := os.read(out, 1 << 16):
