@@ -294,4 +294,5 @@ def test_a_damaged_image_is_refused(drive: Drive, open_folder: Path, who: Who) -
     found = drive(who, lowers=[image], steps=[])
     assert found["error"][0] == "HostError"
     assert found["error"][1].startswith(f"`{image}` could not be mounted: ")
+    assert not os.path.exists(os.path.dirname(found["work"]))
     assert json.dumps(found).count("sealift doctor") == 1

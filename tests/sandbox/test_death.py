@@ -109,9 +109,14 @@ def test_kill_9_at_any_moment(
 
 @everyone
 def test_kill_9_of_the_inner_side_is_an_error(
-    start: Callable[..., subprocess.Popen[bytes]], base: Path, nothing_left: Callable[[str], list[str]], who: Who
+    start: Callable[..., subprocess.Popen[bytes]],
+    drive: Drive,
+    base: Path,
+    nothing_left: Callable[[str], list[str]],
+    who: Who,
 ) -> None:
-    process = start(who, {"lowers": [{"path": str(base)}], "announce": True, "steps": [sh(SLEEPER)]})
+    steps = [sh("mkdir -p /opt/of/another; chown -R 5:6 /opt/of"), sh(SLEEPER)]
+    process = start(who, {"lowers": [{"path": str(base)}], "announce": True, "steps": steps})
     work = first_line(process)["work"]
     assert eventually(lambda: os.path.exists(f"{work}/upper/opt/started"))
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
@@ -119,8 +124,10 @@ def test_kill_9_of_the_inner_side_is_an_error(
     os.kill(int(children[0]), signal.SIGKILL)
     out, _ = process.communicate(timeout=30)
     answer = json.loads(out)
-    assert answer["steps"][0]["message"] == "the sandbox ended unexpectedly"
+    assert answer["steps"][1]["message"] == "the sandbox ended unexpectedly"
     assert eventually(lambda: not nothing_left(work))
+    drive(who, lowers=[base], steps=[])
+    assert not os.path.exists(os.path.dirname(work))
 
 
 @everyone

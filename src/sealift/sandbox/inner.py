@@ -23,6 +23,7 @@ from sealift.sandbox.inside import serve_call
 from sealift.sandbox.section import serve_section
 from sealift.sandbox.spec import SandboxSpec, spec_from_json
 from sealift.sandbox.wire import Channel, error_to_json
+from sealift.sandbox.workfolder import empty
 from sealift.system import kernel
 from sealift.system.namespaces import enter_user_namespace
 
@@ -82,12 +83,14 @@ def _guarded(channel: Channel, spec: SandboxSpec, life: int) -> int:
         kernel.mount("", "/", "", kernel.MS_REC | kernel.MS_PRIVATE)
         made = assemble(spec)
     except BaseException as error:  # noqa: BLE001 -- the outer side must hear of it
+        empty(spec.work)
         channel.send({"said": "error", "error": error_to_json(error)})
         return 1
     try:
         channel.send({"said": "ready", "root": made.root, "upper": made.upper, "proc": made.proc})
         return Init(channel, spec, made).serve()
     except BaseException as error:  # noqa: BLE001
+        empty(spec.work)
         with contextlib.suppress(OSError):
             channel.send({"said": "error", "error": error_to_json(error)})
         return 1
@@ -266,8 +269,6 @@ class Init:
         if self._made.proc:
             with contextlib.suppress(OSError):
                 kernel.umount(self._made.proc)
-        from sealift.sandbox.workfolder import empty
-
         empty(self._made.work)
 
 
