@@ -58,6 +58,12 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
+def _hear_signals() -> None:
+    """Whoever runs the tests in the background has some signals ignored, which would be inherited."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def _start(folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "sealift", "build", "-v", "-F", "image.sif", "image.def"],
@@ -66,8 +72,7 @@ def _start(folder: Path) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        # Whoever runs the tests in the background has SIGINT ignored, which would be inherited.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,  # noqa: PLW1509 -- no threads here
+        preexec_fn=_hear_signals,  # noqa: PLW1509 -- no threads here
     )
 
 
@@ -141,8 +146,16 @@ def test_a_killed_build_leaves_the_target(folder, moment, old):
     assert os.listdir(folder / "work") == []
 
 
-@pytest.mark.parametrize("moment", ["post-begins", "test-begins", "writing image.sif"])
-def test_an_interrupted_build_ends_at_once_and_cleans_up(folder, moment):
+@pytest.mark.parametrize(
+    ("moment", "number", "code", "last"),
+    [
+        ("post-begins", signal.SIGINT, 130, "interrupted\n"),
+        ("test-begins", signal.SIGINT, 130, "interrupted\n"),
+        ("post-begins", signal.SIGTERM, -signal.SIGTERM, "ended by SIGTERM\n"),
+        ("post-middle", signal.SIGHUP, -signal.SIGHUP, "ended by SIGHUP\n"),
+    ],
+)
+def test_an_interrupted_build_ends_at_once_and_cleans_up(folder, moment, number, code, last):
     files = sorted(os.listdir(folder))
     build = _start(folder)
     assert build.stderr is not None
@@ -150,9 +163,9 @@ def test_an_interrupted_build_ends_at_once_and_cleans_up(folder, moment):
     for line in build.stderr:
         said.append(line)
         if moment in line:
-            os.kill(build.pid, signal.SIGINT)
-    assert build.wait() == 130, "".join(said)
-    assert said[-1] == "interrupted\n"
+            os.kill(build.pid, number)
+    assert build.wait() == code, "".join(said)
+    assert said[-1] == last
     _wait_until_gone(folder)
     assert sorted(set(os.listdir(folder)) - {"cache", "work"}) == files
     assert os.listdir(folder / "work") == []

@@ -106,6 +106,51 @@ def test_each_mode_builds_the_same_bytes(sealift, as_user, recipe):
     assert len(set(monotone)) == 1, monotone
 
 
+STAGES = """\
+Bootstrap: oci
+From: base:latest
+Stage: first
+
+%post
+    mkdir /o
+    echo one > /o/file
+    chown 33:34 /o/file
+    ln -s file /o/link
+    chown -h 35:36 /o/link
+    install -d -o 37 -g 38 /o/deep
+
+Bootstrap: scratch
+
+%files from first
+    /o /o
+    /o/file /single
+"""
+
+APT = """\
+Bootstrap: oci
+From: base:latest
+
+%post
+    apt-get update -qq
+    rm -f /var/lib/apt/lists/*_*
+"""
+
+
+@pytest.mark.parametrize("text", [STAGES, APT], ids=["stages", "apt"])
+def test_each_mode_gives_the_same_tree(sealift, as_user, recipe, text):
+    (recipe / "image.def").write_text(text)
+    os.chdir(recipe)
+    outcome = sealift("build", "--json", str(recipe / "root.sif"), "image.def")
+    assert outcome.code == 0, outcome.err
+    trees = {"root": json.loads(outcome.out)["tree_digest"]}
+    for user in ("subuid", "plain"):
+        mine = _copied(recipe, as_user.folder(user) / "recipe", as_user.folder(user))
+        done = as_user(["sealift", "build", "--json", "x.sif", "image.def"], user=user, cwd=mine)
+        assert done.returncode == 0, done.stderr.decode()
+        trees[user] = json.loads(done.stdout)["tree_digest"]
+    assert len(set(trees.values())) == 1, trees
+
+
 def test_a_build_from_nothing_gives_the_same_bytes_again(sealift, recipe, monkeypatch, tmp_path):
     os.chdir(recipe)
     digests = []

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -84,6 +86,7 @@ def _unknown(name: str) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code; docs/reference/exit-codes.md lists them."""
+    _open_missing_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0].startswith("-"):
         if not arguments:
@@ -102,15 +105,54 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _guarded(module, options)
 
 
+def _open_missing_streams() -> None:
+    """Batch systems start programs with standard streams closed: the next file opened would take their place."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 -- lives as long as we
+
+
+class Ended(KeyboardInterrupt):
+    """A batch system or a terminal asked for the end: as Ctrl-C, and then this process ends by the same signal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+def end_gently() -> None:
+    """Let SIGTERM and SIGHUP clean up as Ctrl-C does, where they are not ignored."""
+
+    def end(number: int, _frame: object) -> None:
+        raise Ended(number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, end)
+
+
 def _guarded(module: CommandModule, options: argparse.Namespace) -> int:
     from sealift.cli.faults import show_fault
-    from sealift.errors import SealiftError
+    from sealift.errors import HostError, SealiftError
 
     try:
         return module.execute(options)
     except SealiftError as error:
         show_fault(error)
         return error.exit_code
+    except Ended as ended:
+        print(f"ended by {signal.Signals(ended.number).name}", file=sys.stderr)
+        sys.stderr.flush()
+        signal.signal(ended.number, signal.SIG_DFL)
+        os.kill(os.getpid(), ended.number)
+        return 128 + ended.number
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -119,8 +161,19 @@ def _guarded(module: CommandModule, options: argparse.Namespace) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
+        if error.errno == errno.ENOENT and not error.filename and not _has_working_folder():
+            show_fault(HostError("the working folder was deleted", hints=("go somewhere else: cd",)))
+            return HostError.exit_code
         from sealift.system.files import explain_oserror
 
         fault = explain_oserror(error, f"running `sealift {options.verb}`")
         show_fault(fault)
         return fault.exit_code
+
+
+def _has_working_folder() -> bool:
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True

@@ -34,11 +34,13 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
+    from sealift.cli.app import end_gently
     from sealift.cli.progress import drawn
     from sealift.flows.build import build
     from sealift.flows.requests import BuildRequest
     from sealift.system.process import environment
 
+    end_gently()
     with drawn(quiet=options.quiet, verbose=options.verbose) as events:
         result = build(
             BuildRequest(

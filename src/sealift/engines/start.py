@@ -31,8 +31,9 @@ def start(
     events(Said(text=f"engine: {choice.engine} ({choice.why})", level="debug"))
     if choice.engine == "embedded":
         from sealift.engines.embedded.run import run
+        from sealift.engines.variables import with_variables
 
-        return run(plan, env=env, unpack=unpack, events=events)
+        return run(with_variables(plan, env), env=env, unpack=unpack, events=events)
     _hand_over(plan, choice, env, events)
     return 0
 

@@ -11,10 +11,9 @@ from sealift.core.event import Advanced, Began, Ended, Events
 from sealift.core.reference import ImageSource, Reference
 from sealift.errors import ImageError
 from sealift.evidence.opening import open_image
-from sealift.flows.workshop import Workshop, check_pack
+from sealift.flows.workshop import Workshop, check_pack, verify_pack
 from sealift.oci.config import ImageConfig
 from sealift.oci.platforms import check_architecture, platform_of
-from sealift.packs.directory import pack_directory
 from sealift.packs.squashlayer import pack_squashfs
 from sealift.packs.tarlayer import pack_tar
 from sealift.store.hashing import digest_file
@@ -69,7 +68,7 @@ def fetch_base(shop: Workshop, source: ImageSource) -> Base:
 
 def _pack_layers(shop: Workshop, image: BaseImage) -> tuple[tuple[str, ...], tuple[str, ...]]:
     keys = tuple(shop.key("layer", layer.digest) for layer in image.layers)
-    found = [shop.store.find("packs", key, check=check_pack) for key in keys]
+    found = [shop.store.find("packs", key, check=check_pack, whole=verify_pack) for key in keys]
     missing = [layer for layer, path in zip(image.layers, found, strict=True) if path is None]
     image.fetch(missing)
 
@@ -101,11 +100,11 @@ def _pack_layer(shop: Workshop, image: BaseImage, number: int, key: str) -> str:
         layer.read(pack)
 
     if not local:
-        return shop.store.entry("packs", key, make, check=check_pack, what=what)
+        return shop.store.entry("packs", key, make, check=check_pack, whole=verify_pack, what=what)
     shop.events(Began(task=task, label=what, total=layer.size))
     note = "failed"
     try:
-        path = shop.store.entry("packs", key, make, check=check_pack, what=what)
+        path = shop.store.entry("packs", key, make, check=check_pack, whole=verify_pack, what=what)
         note = ""
         return path
     finally:
@@ -135,7 +134,7 @@ def open_local_image(shop: Workshop, path: str) -> Base:
             key = shop.key("directory", os.urandom(16).hex())
 
             def make(file: BinaryIO) -> None:
-                pack_directory(path, file, options=shop.options, pool=shop.pool)
+                _pack_folder(shop, path, file)
         else:
             what = os.path.basename(path)
             key = shop.key("image", digest_file(path, "sha256"))
@@ -151,11 +150,25 @@ def open_local_image(shop: Workshop, path: str) -> Base:
             def make(file: BinaryIO) -> None:
                 pack_squashfs(reader, file, options=shop.options, pool=shop.pool)
 
-        pack = shop.store.entry("packs", key, make, check=check_pack, what=what)
+        pack = shop.store.entry("packs", key, make, check=check_pack, whole=verify_pack, what=what)
         return Base(
             packs=(pack,),
             keys=(key,),
             origin=f"localimage:{what}",
             ours=image.form == "directory",
             created=max(0, created) if created is not None else None,
+        )
+
+
+def _pack_folder(shop: Workshop, path: str, file: BinaryIO) -> None:
+    """From inside a sandbox, where what belongs to the caller is root's, and other ids are what they were there."""
+    from sealift.flows.rooms import find_footing, opened_sandbox
+
+    with opened_sandbox(shop, find_footing(shop), (), bare=True) as sandbox:
+        sandbox.call(
+            "sealift.flows.upper:pack_folder",
+            descriptors=(file.fileno(),),
+            folder=os.path.abspath(path),
+            compression=str(shop.options.compression),
+            block_size=shop.options.block_size,
         )

@@ -22,7 +22,7 @@ from sealift.evidence.opening import SQUASHFS_MAGIC
 from sealift.flows.base import Base, fetch_base, open_local_image
 from sealift.flows.finish import Ready, check_target, write_result
 from sealift.flows.requests import BuildRequest, BuildResult
-from sealift.flows.workshop import Workshop, check_pack, open_workshop
+from sealift.flows.workshop import Workshop, check_pack, open_workshop, verify_pack
 from sealift.packs.merge import merge
 from sealift.packs.pack import open_pack
 from sealift.packs.tarlayer import pack_tar
@@ -255,7 +255,7 @@ def pack_added(shop: Workshop, added: tuple[Added, ...], epoch: int) -> str:
     def make(file: BinaryIO) -> None:
         pack_tar(io.BytesIO(tar), file, options=shop.options, pool=shop.pool)
 
-    return shop.store.entry("packs", key, make, check=check_pack)
+    return shop.store.entry("packs", key, make, check=check_pack, whole=verify_pack)
 
 
 def _epoch(shop: Workshop, base: Base) -> int:

@@ -50,6 +50,9 @@ def verify(environment: Mapping[str, str], *, events: Events = ignore) -> CacheR
     """Read every entry and remove the damaged ones, which are then fetched or made anew when they are wanted."""
     with _opened(environment, events) as store:
         damage = store.verify({"packs": verify_pack})
+        if damage:
+            # An image that was made of it may be damaged too, and must not pass for unchanged.
+            store.drop_records("targets")
         return _report(store, environment, damage=damage)
 
 

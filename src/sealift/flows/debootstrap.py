@@ -30,7 +30,7 @@ from sealift.deffile.values import Stage
 from sealift.errors import DefinitionError, FetchError, HostError, SectionError
 from sealift.flows.base import Base
 from sealift.flows.rooms import find_footing, opened_sandbox
-from sealift.flows.workshop import Workshop, check_pack
+from sealift.flows.workshop import Workshop, check_pack, verify_pack
 from sealift.sandbox.container import Sandbox
 from sealift.system.process import find_program
 from sealift.system.web import HttpWeb, Request
@@ -82,7 +82,7 @@ def bootstrap_debian(shop: Workshop, stage: Stage) -> Base:
     def make(file: BinaryIO) -> None:
         _run(shop, commands, file, what)
 
-    pack = shop.store.entry("packs", key, make, check=check_pack, what=what)
+    pack = shop.store.entry("packs", key, make, check=check_pack, whole=verify_pack, what=what)
     return Base(packs=(pack,), keys=(key,), origin=f"debootstrap:{suite}", ours=True, created=release.date)
 
 

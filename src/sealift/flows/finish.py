@@ -50,22 +50,31 @@ class Ready:
     origin: str = ""
 
 
-def check_target(target: str, *, force: bool) -> None:
-    """Refuse what could not be written at the end, before any work is done."""
-    folder = os.path.dirname(os.path.abspath(target))
-    if os.path.isdir(target):
+def check_target(target: str, *, force: bool) -> str:
+    """Refuse what could not be written at the end, before any work is done; where the image will lie.
+
+    A symbolic link is followed, so that an image behind a link to a larger disk stays there.
+    """
+    if not target:
+        raise UsageError("the image has no name", hints=("sealift build IMAGE.sif SPEC",))
+    place = os.path.realpath(target)
+    folder = os.path.dirname(place)
+    if os.path.isdir(place):
         raise UsageError(f"`{target}` is a folder", hints=(f"name the file: {target.rstrip('/')}/image.sif",))
+    if os.path.lexists(place) and not os.path.isfile(place):
+        raise UsageError(f"`{target}` is not a regular file", hints=("give the image another name",))
     if os.path.lexists(target) and not force:
         raise UsageError(f"`{target}` exists", hints=("replace it: add -F",))
     if not os.path.isdir(folder):
         raise HostError(f"there is no folder `{folder}` to write to", hints=(f"mkdir -p {folder}",))
     if not os.access(folder, os.W_OK | os.X_OK):
         raise HostError(f"`{folder}` cannot be written", hints=("choose another place for the image",))
+    return place
 
 
 def write_result(shop: Workshop, ready: Ready) -> BuildResult:
     """Write the image that `ready` describes to the request's target, or find that it lies there already."""
-    target = shop.request.target
+    target = os.path.realpath(shop.request.target)
     identity = _identity(shop, ready)
     note = _known_target(shop, target, identity)
     unchanged = note is not None
@@ -78,7 +87,7 @@ def write_result(shop: Workshop, ready: Ready) -> BuildResult:
     if not unchanged or digest != note.get("digest", ""):
         _note_target(shop, target, {**note, "digest": digest, "identity": identity})
     return BuildResult(
-        image=target,
+        image=shop.request.target,
         digest=digest,
         tree_digest=str(note["tree_digest"]),
         size=os.stat(target).st_size,
@@ -114,7 +123,7 @@ def _merge_and_write(shop: Workshop, ready: Ready, target: str) -> dict[str, Any
             tree = tree_digest(merged.tree)
         layers = _layer_notes(ready, merged)
         objects = _objects(ready, tree, layers)
-        shop.events(Began(task="write", label=f"writing {target}"))
+        shop.events(Began(task="write", label=f"writing {shop.request.target}"))
         with shop.watch.measure("write"):
             _write(shop, target, merged, objects, tree, ready.epoch)
         shop.events(Ended(task="write"))

@@ -22,7 +22,7 @@ from sealift.flows.agents import base_of_stage
 from sealift.flows.base import Base
 from sealift.flows.rooms import find_footing, opened_sandbox
 from sealift.flows.sources import digest_sources
-from sealift.flows.workshop import Workshop, check_pack, digest_of
+from sealift.flows.workshop import Workshop, check_pack, digest_of, verify_pack
 from sealift.packs.image import write_image
 from sealift.packs.merge import merge
 from sealift.packs.pack import open_pack
@@ -93,7 +93,7 @@ def build_stage(shop: Workshop, prepared: Prepared, number: int, built: Sequence
         shop.say(f"{_named(prepared, number)}%files and %post: cached")
     root = recorded_from_json(record["root"])
     labels = metadata.labels_written(root)
-    pack = shop.store.find("packs", str(record["pack"]), check=check_pack)
+    pack = shop.store.find("packs", str(record["pack"]), check=check_pack, whole=verify_pack)
     if pack is None:
         raise DefinitionError("the pack of the sections vanished while it was used", hints=("build again",))
     return Built(base=base, key=key, uppers=(pack,), root=root, labels=labels, tests=tests, footing=footing)
@@ -147,7 +147,10 @@ def _stage_key(
 
 def _found(shop: Workshop, key: str) -> dict[str, Any] | None:
     record = shop.store.record("steps", key)
-    if record is None or shop.store.find("packs", str(record.get("pack", "")), check=check_pack) is None:
+    if (
+        record is None
+        or shop.store.find("packs", str(record.get("pack", "")), check=check_pack, whole=verify_pack) is None
+    ):
         return None
     return record
 

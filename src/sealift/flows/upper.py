@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+import stat
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,11 +15,15 @@ from sealift.packs.merge import merge
 from sealift.packs.options import PackOptions
 from sealift.packs.pack import open_pack
 from sealift.sandbox.inside import Inside
-from sealift.sandbox.owners import BaseOwner
+from sealift.sandbox.owners import BaseOwner, Owner, Record
 from sealift.sections import inner
 from sealift.squashfs.compression import parse_compression
+from sealift.squashfs.reader import SquashfsReader
+from sealift.system import kernel
 from sealift.system.mounts import mount_squashfs
 from sealift.system.process import cpu_count
+
+APT_FOLDERS = ("var/lib/apt/lists/partial", "var/lib/apt/lists/auxfiles", "var/cache/apt/archives/partial")
 
 
 def pack_upper(inside: Inside, *, compression: str, block_size: int, base: Sequence[str]) -> None:
@@ -31,7 +37,37 @@ def pack_upper(inside: Inside, *, compression: str, block_size: int, base: Seque
         ThreadPoolExecutor(max_workers=cpu_count()) as pool,
         _owners_of(base if inside.footing.mode == "single" else ()) as below,
     ):
-        pack_directory(inside.upper, file, options=options, pool=pool, owners=inside.owners(below), overlay=True)
+        owners = dict(inside.owners(below))
+        if inside.footing.mode == "single":
+            owners |= _folders_of_apt(inside, owners)
+        pack_directory(inside.upper, file, options=options, pool=pool, owners=owners, overlay=True)
+
+
+def _folders_of_apt(inside: Inside, known: Mapping[int, Owner]) -> dict[int, Owner]:
+    """What apt gives to its own user: where one id is all there is, the sandbox tells it to stay root."""
+    try:
+        with open(os.path.join(inside.root, "etc/passwd"), encoding="utf-8", errors="replace") as file:
+            fields = next(line.split(":") for line in file if line.startswith("_apt:"))
+        uid = int(fields[2])
+    except (OSError, StopIteration, IndexError, ValueError):
+        return {}
+    owners: dict[int, Owner] = {}
+    for path in APT_FOLDERS:
+        with contextlib.suppress(OSError):
+            found = os.lstat(os.path.join(inside.upper, path))
+            if stat.S_ISDIR(found.st_mode) and found.st_uid == 0 and found.st_ino not in known:
+                owners[found.st_ino] = Owner(uid=uid, gid=0, mode=found.st_mode)
+    return owners
+
+
+def pack_folder(inside: Inside, *, folder: str, compression: str, block_size: int) -> None:
+    """Pack a folder of the host as it looks from inside."""
+    options = PackOptions(compression=parse_compression(compression), block_size=block_size)
+    with (
+        os.fdopen(os.dup(inside.descriptors[0]), "r+b") as file,
+        ThreadPoolExecutor(max_workers=cpu_count()) as pool,
+    ):
+        pack_directory(folder, file, options=options, pool=pool)
 
 
 @contextlib.contextmanager
@@ -58,6 +94,24 @@ def copy_from_image(inside: Inside, *, image: str, copies: Sequence[Sequence[Any
         image, place, uid=owner, gid=owner, by="fuse" if inside.footing.squashfs == "fuse" else "any"
     )
     try:
-        return inner.copy_from_stage(inside, root=place, copies=copies, umask=umask)
+        with open(image, "rb") as file:
+            # Shown as root's, the tree does not say who owns what: the image does.
+            kept = _recorder(inside, SquashfsReader(file.fileno()), place) if owner is not None else None
+            return inner.copy_from_stage(inside, root=place, copies=copies, umask=umask, kept=kept)
     finally:
         mounted.unmount()
+
+
+def _recorder(inside: Inside, image: SquashfsReader, mounted: str) -> Callable[[str, str], None]:
+    """Records the owners of copied entries as the supervisor records what sections ask for."""
+
+    def record(source: str, place: str) -> None:
+        entry = image.lookup(os.fsencode(source[len(mounted) :].strip("/")))
+        if entry is None or not (entry.uid or entry.gid):
+            return
+        inode, birth = kernel.birth(os.fsencode(inside.upper + place[len(inside.root) :]))
+        line = Record(inode=inode, birth=birth, uid=entry.uid, gid=entry.gid, at=time.time_ns()).line()
+        with open(os.path.join(inside.work, "owners"), "ab") as journal:
+            journal.write(line)
+
+    return record

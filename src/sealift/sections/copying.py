@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sealift.sections.root import follow
@@ -32,6 +33,8 @@ class Copier:
     skip: frozenset[tuple[int, int]] = frozenset()
     keep: bool = False
     """Keep links, owners, modes, times and extended attributes: `%files from STAGE`."""
+    kept: Callable[[str, str], None] | None = None
+    """Told of each entry whose owner is to be kept: where it came from, and where it lies now."""
     _above: list[tuple[int, int]] = field(default_factory=list)
 
     def copy(self, source: str, destination: str, *, name: str | None = None, make_parents: bool = True) -> None:
@@ -78,6 +81,8 @@ class Copier:
                 os.mknod(place, found.st_mode & ~self.umask, found.st_rdev)
             if self.keep and (self._above or not stat.S_ISDIR(found.st_mode)):
                 _keep(source, found, place)
+                if self.kept is not None:
+                    self.kept(source, place)
         except OSError as error:
             raise CopyError(_why(error.filename if isinstance(error.filename, str) else target, error)) from error
 
@@ -254,11 +259,21 @@ def _keep(source: str, found: os.stat_result, place: str) -> None:
         os.chown(place, found.st_uid, found.st_gid, follow_symlinks=False)
     if not stat.S_ISLNK(found.st_mode):
         os.chmod(place, stat.S_IMODE(found.st_mode))
-        for name in os.listxattr(source, follow_symlinks=False):
+        for name in _attributes(source):
             if name.startswith(("security.capability", "user.")) and not name.startswith("user.overlay."):
                 with contextlib.suppress(OSError):
                     os.setxattr(place, name, os.getxattr(source, name, follow_symlinks=False), follow_symlinks=False)
     os.utime(place, ns=(found.st_atime_ns, found.st_mtime_ns), follow_symlinks=False)
+
+
+def _attributes(source: str) -> list[str]:
+    try:
+        return os.listxattr(source, follow_symlinks=False)
+    except OSError as error:
+        # A squashfs in which no file has any answers that it knows none.
+        if error.errno == errno.EOPNOTSUPP:
+            return []
+        raise
 
 
 def _is_directory(place: str) -> bool:

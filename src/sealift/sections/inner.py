@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from sealift.errors import DefinitionError
@@ -54,9 +54,19 @@ def copy_from_host(inside: Inside, *, copies: Sequence[Sequence[Any]], umask: in
     return faults
 
 
-def copy_from_stage(inside: Inside, *, root: str, copies: Sequence[Sequence[Any]], umask: int) -> list[list[Any]]:
-    """Copy [pattern, destination, row] from the directory `root`; the rows that failed, each with the reason."""
-    copier = Copier(root=inside.root, umask=umask, keep=True)
+def copy_from_stage(
+    inside: Inside,
+    *,
+    root: str,
+    copies: Sequence[Sequence[Any]],
+    umask: int,
+    kept: Callable[[str, str], None] | None = None,
+) -> list[list[Any]]:
+    """Copy [pattern, destination, row] from the directory `root`; the rows that failed, each with the reason.
+
+    `kept(source, place)` is told of each entry whose owner is to be kept.
+    """
+    copier = Copier(root=inside.root, umask=umask, keep=True, kept=kept)
 
     def link(path: str) -> str | None:
         try:

@@ -136,21 +136,26 @@ def verify(root: str, checks: Mapping[str, Check], *, remove: Callable[[str], No
 
 
 def _verify_entry(root: str, entry: _Entry, check: Check | None) -> None:
-    wanted = _known_digest(root, entry)
-    if wanted is not None:
-        found = digest_file(entry.path, wanted.partition(":")[0])
-        if found != wanted:
-            raise ImageError(f"its digest is `{found}`, not `{wanted}`")
+    check_digest(root, entry.name)
     if check is not None:
         check(entry.path)
 
 
-def _known_digest(root: str, entry: _Entry) -> Digest | None:
-    if entry.kind == "blobs":
-        _, algorithm, digits = entry.name.split("/")
+def check_digest(root: str, name: str) -> None:
+    """Read all of an entry whose digest is known; ImageError when it is another."""
+    wanted = _known_digest(root, name)
+    if wanted is not None:
+        found = digest_file(os.path.join(root, name), wanted.partition(":")[0])
+        if found != wanted:
+            raise ImageError(f"its digest is `{found}`, not `{wanted}`")
+
+
+def _known_digest(root: str, name: str) -> Digest | None:
+    if name.startswith("blobs/"):
+        _, algorithm, digits = name.split("/")
         return parse_digest(f"{algorithm}:{digits}")
     try:
-        with open(os.path.join(root, "digests", entry.name), encoding="utf-8") as file:
+        with open(os.path.join(root, "digests", name), encoding="utf-8") as file:
             return parse_digest(file.read().strip())
     except (OSError, ValueError):
         return None

@@ -8,7 +8,10 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import threading
+import time
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, Self
 
@@ -32,6 +35,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 CACHEDIR_TAG = (
     b"Signature: 8a477f597d28d172789f06886806bc55\n# This folder is a cache of Sealift (bford.info/cachedir).\n"
 )
+
+_SECOND = 1_000_000_000
 
 
 class Store:
@@ -65,16 +70,25 @@ class Store:
 
     # Results that are made once.
 
-    def find(self, kind: str, key: str, *, check: Check | None = None) -> str | None:
+    def find(self, kind: str, key: str, *, check: Check | None = None, whole: Check | None = None) -> str | None:
         """The path of a result, marked as used now; None when there is none.
 
-        `check(path)` may look at it quickly; if it raises, the damaged result is removed.
+        `check(path)` looks at it quickly, and `whole(path)` reads all of it where somebody else than a store wrote to
+        the file since a store last did; so does the digest, where its maker knew it. If they find damage, the result
+        is removed.
         """
-        path = self._use(self._name(kind, key))
-        if path is None or check is None:
+        name = self._name(kind, key)
+        ours = self._is_as_left(name)
+        path = self._use(name)
+        if path is None:
             return path
         try:
-            check(path)
+            if check is not None:
+                check(path)
+            if not ours:
+                accounts.check_digest(self.root, name)
+                if whole is not None:
+                    whole(path)
         except (SealiftError, OSError, ValueError) as error:
             self._say(f"the cached {kind}/{key} is damaged and is made anew: {error}", "warning")
             self.drop(kind, key)
@@ -88,6 +102,7 @@ class Store:
         make: Callable[[BinaryIO], Digest | None],
         *,
         check: Check | None = None,
+        whole: Check | None = None,
         what: str = "",
     ) -> str:
         """The path of a result; if it is missing, `make(file)` writes it, in one process only, while others wait.
@@ -95,12 +110,12 @@ class Store:
         `file` is empty, seekable, and has a descriptor. `make` may return the digest of what it wrote, for `verify`.
         Whatever it raises is passed on, and nothing is kept. `what` names the result for people.
         """
-        found = self.find(kind, key, check=check)
+        found = self.find(kind, key, check=check, whole=whole)
         if found is not None:
             return found
         name = self._name(kind, key)
         with self._lock(f"{kind}-{key}", what or f"{kind}/{key}"):
-            found = self.find(kind, key, check=check)
+            found = self.find(kind, key, check=check, whole=whole)
             if found is not None:
                 return found
             self._write(name, make)
@@ -237,6 +252,10 @@ class Store:
             with atomic_file(path, mode=0o600) as file:
                 file.write(data)
 
+    def drop_records(self, kind: str) -> None:
+        """Forget all records of a kind."""
+        shutil.rmtree(os.path.join(self.root, "records", kind), ignore_errors=True)
+
     # Housekeeping.
 
     def usage(self) -> tuple[Usage, ...]:
@@ -279,12 +298,24 @@ class Store:
             self._leases.add(name)
             try:
                 # Own stamps: most file systems of clusters do not keep atime, and sites purge by either.
-                os.utime(path)
+                self._stamp(name)
             except FileNotFoundError:
                 return None
             except OSError:
                 return path if os.path.exists(path) else None
         return path
+
+    def _stamp(self, name: str) -> None:
+        """Set the file's times to now, with a part of a second that is the store's own mark."""
+        moment = int(time.time()) * _SECOND + _mark(name)
+        os.utime(self._path(name), ns=(moment, moment))
+
+    def _is_as_left(self, name: str) -> bool:
+        """Did nobody write to the file since a store stamped it? A write leaves another part of a second."""
+        try:
+            return os.stat(self._path(name)).st_mtime_ns % _SECOND == _mark(name)
+        except OSError:
+            return False
 
     def _write(self, name: str, make: Callable[[BinaryIO], Digest | None]) -> None:
         with self._writing():
@@ -296,6 +327,8 @@ class Store:
                 if digest is not None:
                     self._note_digest(name, digest)
                 part.finish(self._path(name))
+                with contextlib.suppress(OSError):
+                    self._stamp(name)
         except OSError as error:
             part.discard()
             if error.errno in _FULL:
@@ -347,6 +380,11 @@ class Store:
 
     def _say(self, text: str, level: str) -> None:
         self._events(Said(text=text, level=level))
+
+
+def _mark(name: str) -> int:
+    """Nanoseconds below a second, in whole microseconds, which is what some file systems keep."""
+    return zlib.crc32(name.encode()) % 999_983 * 1000
 
 
 def _blob_name(digest: Digest) -> str:

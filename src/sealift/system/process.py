@@ -43,7 +43,7 @@ def cpu_count() -> int:
 
 def find_program(name: str, *, path: str | None = None) -> str | None:
     """The absolute path of a program, also looking where administrators' programs lie; None when it is not there."""
-    search = path if path is not None else os.environ.get("PATH", os.defpath)
+    search = (os.environ.get("PATH") if path is None else path) or os.defpath
     return shutil.which(name, path=os.pathsep.join((search, "/usr/sbin", "/sbin")))
 
 
