@@ -1,7 +1,7 @@
 """An image as a folder of the cache, for hosts that can mount nothing: unpacked once, used by every later run.
 
 ROOT/unpacked/KEY/          the image's files, owned by the caller
-ROOT/unpacked/.KEY.XXXX/    one that is being unpacked, or that a killed process left
+ROOT/unpacked/.KEY.RANDOM/    one that is being unpacked, or that a killed process left
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Where a sandbox keeps its layers while it works: the choice of the folder, its making, and what dead builds left.
 
-PLACE/sealift-UID-XXXXXXXX/lock    held (flock) as long as the build lives
-PLACE/sealift-UID-XXXXXXXX/work    the sandbox's, see assemble.py
+PLACE/sealift-UID-RANDOM/lock    held (flock) as long as the build lives
+PLACE/sealift-UID-RANDOM/work    the sandbox's, see assemble.py
 """
 
 from __future__ import annotations

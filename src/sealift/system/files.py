@@ -19,7 +19,7 @@ def atomic_file(path: str | os.PathLike[str], *, mode: int = 0o666, replace: boo
     """Give a file to read and write that becomes `path` when the block ends well: nameless, fsync, rename.
 
     When the block raises, or the process dies before the rename, `path` is as it was. Where the file system knows
-    nameless files, a dead process leaves nothing; elsewhere (NFS, Lustre) a hidden `.NAME.XXXXXXXX.part` that the next
+    nameless files, a dead process leaves nothing; elsewhere (NFS, Lustre) a hidden `.NAME.RANDOM.part` that the next
     `atomic_file` for the same path removes once nobody holds its lock. The mode is `mode` less the umask. With
     `replace=False` an existing `path` raises FileExistsError at the end and stays.
     """
