@@ -222,7 +222,7 @@ SECRET = b"-----BEGIN PRIVATE KEY-----" + bytes(range(48, 122)) * 3
 
 @pytest.mark.parametrize("base_count", [0, 1, 2, 3])
 @pytest.mark.parametrize("size", [0, 3 * BLOCK])
-@pytest.mark.parametrize("how", ["deleted", "replaced", "hidden with its directory"])
+@pytest.mark.parametrize("how", ["deleted", "replaced", "hidden with its directory", "replaced in its own layer"])
 def test_a_secret_that_a_later_layer_takes_away_is_in_no_block(
     tmp_path: Path, base_count: int, size: int, how: str
 ) -> None:
@@ -238,13 +238,15 @@ def test_a_secret_that_a_later_layer_takes_away_is_in_no_block(
         "deleted": [whiteout("root/key")],
         "replaced": [file("root/key", b"x")],
         "hidden with its directory": [whiteout("root")],
+        "replaced in its own layer": [],
     }[how]
-    packs = packs_of(tmp_path, [layer, take_away, [file("end", b"end")]])
+    own = [file("root/key", b"other")] if how == "replaced in its own layer" else []
+    packs = packs_of(tmp_path, [[*layer, *own], take_away, [file("end", b"end")]])
     data = image(packs, base_count)
     assert SECRET not in plain_blocks(data)
     assert secret[-40:] not in data
     assert read(data)[1] == contents(merge(packs, base_count=base_count))
-    present = image(packs[:1], base_count=min(base_count, 1))
+    present = image(packs_of(tmp_path, [layer]), base_count=min(base_count, 1))
     assert SECRET in plain_blocks(present)
 
 

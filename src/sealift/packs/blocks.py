@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import zlib
 from array import array
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import BinaryIO
 
@@ -31,6 +31,10 @@ class BlockWriter:
     """
 
     def __init__(self, out: BinaryIO, *, start: int, options: PackOptions, pool: Executor) -> None:
+        from isal import isal_zlib
+
+        # The same checksum as zlib's, four times as fast.
+        self._crc32: Callable[[bytes, int], int] = isal_zlib.crc32
         self._out = out
         self._pool = pool
         self._compression = options.compression
@@ -67,9 +71,9 @@ class BlockWriter:
             if self._job_size >= JOB_SIZE:
                 self._submit()
 
-    def add_fragment(self, data: bytes) -> int:
+    def add_fragment(self, data: bytes | bytearray) -> int:
         """Append one fragment and return its number."""
-        self._job.append((data, _FRAGMENT))
+        self._job.append((memoryview(data), _FRAGMENT))
         self._job_size += len(data)
         self.fragment_plain.append(len(data))
         number = self._submitted_fragments
@@ -100,7 +104,7 @@ class BlockWriter:
         results = future.result()
         self._in_flight -= size
         position = self.position
-        for (_data, tag), (word, _packed) in zip(items, results, strict=True):
+        for (_data, tag), (word, packed) in zip(items, results, strict=True):
             if tag == _FRAGMENT:
                 self.fragment_starts.append(position)
                 self.fragment_sizes.append(word)
@@ -109,9 +113,8 @@ class BlockWriter:
                     self.starts[tag] = position
                 self.blocks.append(word)
             position += word & (STORED - 1)
-        data = b"".join([packed for _word, packed in results])
-        self.crc = zlib.crc32(data, self.crc)
-        self._out.write(data)
+            self.crc = self._crc32(packed, self.crc)
+            self._out.write(packed)
         self.position = position
 
 

@@ -14,18 +14,19 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import threading
 from array import array
-from collections import OrderedDict, deque
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import BinaryIO, Protocol
 
 from sealift.errors import StoreError
 from sealift.packs.blocks import compress_one
+from sealift.packs.contents import Contents
 from sealift.packs.index import HINTS
+from sealift.packs.live import FragmentReader, above_files, fragment_use, live_files
 from sealift.packs.merge import Merged
 from sealift.packs.options import PackOptions
 from sealift.packs.pack import DATA_START, Pack
@@ -36,8 +37,6 @@ from sealift.system.files import copy_range
 _SIZE = STORED - 1
 JOBS_AHEAD = 16
 """Fragments that are being made or wait to be written at once."""
-CACHED_FRAGMENTS = 24
-"""Plain fragments of packs kept while tails are gathered in the order of paths."""
 
 
 class FragmentCache(Protocol):
@@ -74,74 +73,77 @@ def write_image(
         image.copy_above()
     except EOFError as error:
         raise StoreError("a pack is cut off", hints=HINTS) from error
-    out.seek(base_offset + image.position)
+    placement, end = image.placement(), image.position
+    fragments = Fragments(starts=image.fragment_starts, sizes=image.fragment_sizes)
+    del image  # its columns are not needed while the tables are made
+    out.seek(base_offset + end)
     return write_tables(
         out,
         base=base_offset,
-        data_end=image.position,
+        data_end=end,
         tree=merged.tree,
-        placement=image.placement(),
-        fragments=Fragments(starts=image.fragment_starts, sizes=image.fragment_sizes),
+        placement=placement,
+        fragments=fragments,
         compression=options.compression,
         block_size=options.block_size,
         mtime=mtime,
     )
 
 
-@dataclass(slots=True)
-class _Where:
-    """Where one file's bytes lie in the image, by the row of its pack."""
-
-    starts: dict[int, int] = field(default_factory=dict)
-    """New start by row, of files with full blocks."""
-    tails: dict[int, tuple[int, int]] = field(default_factory=dict)
-    """(fragment, offset) by row."""
-
-
 class _Image:
-    """The data area as it grows; offsets are relative to the start of the squashfs."""
+    """The data area as it grows; offsets are relative to the start of the squashfs.
+
+    A file is known by its number: the packs' rows counted through. What is known of files is kept in columns by that
+    number, as a million of them must not cost a million objects.
+    """
 
     def __init__(
         self, merged: Merged, descriptor: int, options: PackOptions, pool: Executor, kept: FragmentCache | None
     ) -> None:
-        self._kept = kept
         self._merged = merged
+        self._packs = merged.packs
         self._out = descriptor
         self._options = options
         self._block_size = options.block_size
         self._pool = pool
+        self._kept = kept
+        self._run: tuple[int, int, int] = (0, 0, 0)
         self.position = DATA_START
         self.fragment_starts = array("Q")
         self.fragment_sizes = array("I")
-        count = len(merged.packs)
-        self._where = [_Where() for _pack in range(count)]
-        self._live = _live_files(merged)
-        self._twins: dict[tuple[int, int], tuple[int, int]] = {}
-        """Files whose bytes are those of another: (pack, row) by (pack, row)."""
-        self._large: dict[bytes, tuple[int, int]] = {}
+        self._bases = [0, *accumulate(len(pack.tree) for pack in merged.packs)]
+        count = self._bases[-1]
+        self._starts = array("Q", bytes(8 * count))
+        self._tail_fragments = array("I", [NO_FRAGMENT]) * count
+        self._tail_offsets = array("I", bytes(4 * count))
+        self._twins: dict[int, int] = {}
+        """Files whose bytes are those of another file."""
+        self._large = Contents(self._digest)
         """Files of the base with full blocks, by content."""
-        self._run: tuple[int, int, int] = (0, 0, 0)
-        self._disk = [list(accumulate((w & _SIZE for w in p.placement.blocks), initial=0)) for p in merged.packs]
+        self._disk = [array("Q", accumulate((w & _SIZE for w in p.placement.blocks), initial=0)) for p in merged.packs]
+        self._live = live_files(merged)
 
     # -- base ---------------------------------------------------------------------------------------------------
 
     def copy_base(self, number: int) -> None:
-        pack = self._merged.packs[number]
+        pack = self._packs[number]
+        base = self._bases[number]
         live = self._live[number]
-        where = self._where[number]
         placement, sizes = pack.placement, pack.tree.sizes
         extents: dict[int, int] = {}
+        large = []
         for row in live:
-            if sizes[row] == self._tail(pack, row):
+            if placement.fragments[row] != NO_FRAGMENT and sizes[row] == self._tail(pack, row):
                 continue
-            twin = self._large.setdefault(pack.tree.digest(row), (number, row))
-            if twin[0] != number:
-                self._twins[number, row] = twin
+            twin = self._large.setdefault(pack.tree.digest(row), base + row)
+            if twin < base:
+                self._twins[base + row] = twin
                 continue
+            large.append(row)
             length = self._block_bytes(number, row)
             if length:
                 extents[placement.starts[row]] = length
-        dirty, used = _fragment_use(pack, live, self._block_size)
+        used, dirty = fragment_use(pack, live, self._block_size)
         pieces = [(start, length, -1) for start, length in extents.items()]
         pieces += [(pack.fragments.starts[f], pack.fragments.sizes[f] & _SIZE, f) for f in used]
         new_start: dict[int, int] = {}
@@ -153,136 +155,128 @@ class _Image:
                 self._copy(pack, start, length)
                 continue
             new_fragment[fragment] = len(self.fragment_starts)
-            self.fragment_starts.append(self.position)
             if fragment not in dirty:
-                self.fragment_sizes.append(pack.fragments.sizes[fragment])
-                self._copy(pack, start, length)
+                self._copy_fragment(number, fragment)
                 continue
             plain = pack.read_fragment(fragment)
             data = bytearray()
             for offset, size in dirty[fragment]:
                 moved[fragment, offset] = len(data)
                 data += plain[offset : offset + size]
-            word, packed = compress_one(bytes(data), self._options.compression)
-            self.fragment_sizes.append(word)
-            self._write(packed)
+            self._write_fragment(*compress_one(memoryview(data), self._options.compression))
         self._flush()
+        for row in large:
+            self._starts[base + row] = new_start.get(placement.starts[row], 0)
         for row in live:
-            if sizes[row] - self._tail(pack, row):
-                where.starts[row] = new_start.get(placement.starts[row], 0)
             fragment = placement.fragments[row]
             if fragment != NO_FRAGMENT:
                 offset = placement.offsets[row]
-                where.tails[row] = (new_fragment[fragment], moved.get((fragment, offset), offset))
+                self._tail_fragments[base + row] = new_fragment[fragment]
+                self._tail_offsets[base + row] = moved.get((fragment, offset), offset) if moved else offset
 
     # -- above the base -----------------------------------------------------------------------------------------
 
     def copy_above(self) -> None:
-        merged = self._merged
-        above = _above_files(merged)
+        above = above_files(self._merged)
         if not above:
             return
-        known: dict[bytes, tuple[int, int]] = {}
-        for number in range(merged.base_count):
-            tree = merged.packs[number].tree
+        known = Contents(self._digest)
+        for number in range(self._merged.base_count):
+            tree, base = self._packs[number].tree, self._bases[number]
             for row in self._live[number]:
-                known.setdefault(tree.digest(row), self._twins.get((number, row), (number, row)))
-        tails: list[tuple[int, int]] = []
-        for origin in above:
-            number, row = origin
-            if origin in self._twins:
+                known.setdefault(tree.digest(row), self._twins.get(base + row, base + row))
+        tails = array("Q")
+        for file in above:
+            number, row = self._origin(file)
+            pack = self._packs[number]
+            twin = known.setdefault(pack.tree.digest(row), file)
+            if twin != file:
+                self._twins[file] = twin
                 continue
-            pack = merged.packs[number]
-            twin = known.setdefault(pack.tree.digest(row), origin)
-            if twin != origin:
-                self._twins[origin] = twin
-                continue
-            self._twins[origin] = origin
+            if self._tail_fragments[file] != NO_FRAGMENT or self._starts[file]:
+                continue  # a further name of a file that was met before
             tail = self._tail(pack, row)
+            if tail:
+                # Known for now by any number but that of none.
+                self._tail_fragments[file] = 0
+                tails.append(file)
             if pack.tree.sizes[row] != tail:
                 length = self._block_bytes(number, row)
-                self._where[number].starts[row] = self.position if length else 0
+                self._starts[file] = self.position
                 if length:
                     self._copy(pack, pack.placement.starts[row], length)
-            if tail:
-                tails.append(origin)
         self._flush()
         self._gather_tails(tails)
 
-    def _gather_tails(self, tails: list[tuple[int, int]]) -> None:
-        reader = _FragmentReader(self._merged.packs)
+    def _gather_tails(self, tails: array[int]) -> None:
+        reader = FragmentReader(self._packs)
         pending: deque[Future[tuple[int, bytes]] | tuple[int, int]] = deque()
 
         def write_oldest() -> None:
             item = pending.popleft()
             if isinstance(item, tuple):
                 self._copy_fragment(*item)
-                return
-            word, packed = item.result()
-            self._flush()
-            self.fragment_starts.append(self.position)
-            self.fragment_sizes.append(word)
-            self._write(packed)
+            else:
+                self._write_fragment(*item.result())
 
-        number = len(self.fragment_starts)
+        fragment = len(self.fragment_starts)
         for members in self._cut(tails):
             offset = 0
-            for pack, row in members:
-                self._where[pack].tails[row] = (number, offset)
-                offset += self._tail(self._merged.packs[pack], row)
-            number += 1
+            for file in members:
+                self._tail_fragments[file] = fragment
+                self._tail_offsets[file] = offset
+                number, row = self._origin(file)
+                offset += self._tail(self._packs[number], row)
+            fragment += 1
             same = self._same_fragment(members, offset)
-            if same is not None:
-                pending.append(same)
-            else:
-                pending.append(self._pool.submit(self._make_fragment, members, reader))
+            pending.append(same if same is not None else self._pool.submit(self._make_fragment, members, reader))
             while len(pending) > JOBS_AHEAD:
                 write_oldest()
         while pending:
             write_oldest()
         self._flush()
 
-    def _cut(self, tails: list[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    def _cut(self, tails: array[int]) -> Iterator[list[int]]:
         """The members of each fragment, by the rule of `tails`."""
-        members: list[tuple[int, int]] = []
+        members: list[int] = []
         fill = 0
-        for origin in tails:
-            pack = self._merged.packs[origin[0]]
-            length = self._tail(pack, origin[1])
-            if members and cut_before(fill, length, pack.tree.digest(origin[1]), self._block_size):
+        for file in tails:
+            number, row = self._origin(file)
+            pack = self._packs[number]
+            length = self._tail(pack, row)
+            if members and cut_before(fill, length, pack.tree.digest(row), self._block_size):
                 yield members
                 members, fill = [], 0
-            members.append(origin)
+            members.append(file)
             fill += length
         if members:
             yield members
 
-    def _same_fragment(self, members: list[tuple[int, int]], length: int) -> tuple[int, int] | None:
+    def _same_fragment(self, members: list[int], length: int) -> tuple[int, int] | None:
         """The pack and number of a fragment that holds exactly these members, in this order."""
-        number, row = members[0]
-        placement = self._merged.packs[number].placement
+        number, row = self._origin(members[0])
+        pack, base = self._packs[number], self._bases[number]
+        end = self._bases[number + 1]
+        placement = pack.placement
         fragment = placement.fragments[row]
-        if self._merged.packs[number].fragment_plain[fragment] != length:
+        if pack.fragment_plain[fragment] != length:
             return None
         offset = 0
-        for pack, member in members:
-            if pack != number or placement.fragments[member] != fragment or placement.offsets[member] != offset:
+        for file in members:
+            row = file - base
+            if not base <= file < end or placement.fragments[row] != fragment or placement.offsets[row] != offset:
                 return None
-            offset += self._tail(self._merged.packs[pack], member)
+            offset += self._tail(pack, row)
         return number, fragment
 
-    def _copy_fragment(self, number: int, fragment: int) -> None:
-        pack = self._merged.packs[number]
-        word = pack.fragments.sizes[fragment]
-        self.fragment_starts.append(self.position)
-        self.fragment_sizes.append(word)
-        self._copy(pack, pack.fragments.starts[fragment], word & _SIZE)
-
-    def _make_fragment(self, members: list[tuple[int, int]], reader: _FragmentReader) -> tuple[int, bytes]:
+    def _make_fragment(self, members: list[int], reader: FragmentReader) -> tuple[int, bytes]:
         if self._kept is None:
             return self._compress_members(members, reader)
-        digests = b"".join([self._merged.packs[number].tree.digest(row) for number, row in members])
-        key = hashlib.sha256(self._options.identity.encode() + digests).hexdigest()
+        hasher = hashlib.sha256(self._options.identity.encode())
+        for file in members:
+            number, row = self._origin(file)
+            hasher.update(self._packs[number].tree.digest(row))
+        key = hasher.hexdigest()
         known = self._kept.get(key)
         if known is not None:
             return int.from_bytes(known[:4], "little"), known[4:]
@@ -290,16 +284,26 @@ class _Image:
         self._kept.put(key, word.to_bytes(4, "little") + packed)
         return word, packed
 
-    def _compress_members(self, members: list[tuple[int, int]], reader: _FragmentReader) -> tuple[int, bytes]:
+    def _compress_members(self, members: list[int], reader: FragmentReader) -> tuple[int, bytes]:
         data = bytearray()
-        for number, row in members:
-            pack = self._merged.packs[number]
+        for file in members:
+            number, row = self._origin(file)
+            pack = self._packs[number]
             plain = reader.read(number, pack.placement.fragments[row])
             offset = pack.placement.offsets[row]
             data += plain[offset : offset + self._tail(pack, row)]
-        return compress_one(bytes(data), self._options.compression)
+        return compress_one(memoryview(data), self._options.compression)
 
     # -- bytes --------------------------------------------------------------------------------------------------
+
+    def _origin(self, file: int) -> tuple[int, int]:
+        """The pack and the row of a file."""
+        number = bisect_right(self._bases, file) - 1
+        return number, file - self._bases[number]
+
+    def _digest(self, file: int) -> bytes:
+        number, row = self._origin(file)
+        return self._packs[number].tree.digest(row)
 
     def _tail(self, pack: Pack, row: int) -> int:
         if pack.placement.fragments[row] == NO_FRAGMENT:
@@ -313,6 +317,18 @@ class _Image:
         first = pack.placement.firsts[row]
         disk = self._disk[number]
         return disk[first + -(-size // self._block_size)] - disk[first]
+
+    def _copy_fragment(self, number: int, fragment: int) -> None:
+        pack = self._packs[number]
+        word = pack.fragments.sizes[fragment]
+        self.fragment_starts.append(self.position)
+        self.fragment_sizes.append(word)
+        self._copy(pack, pack.fragments.starts[fragment], word & _SIZE)
+
+    def _write_fragment(self, word: int, packed: bytes) -> None:
+        self.fragment_starts.append(self.position)
+        self.fragment_sizes.append(word)
+        self._write(packed)
 
     def _copy(self, pack: Pack, start: int, length: int) -> None:
         """Append bytes of a pack, together with those before when they lie together there too."""
@@ -340,91 +356,30 @@ class _Image:
     # -- the result ---------------------------------------------------------------------------------------------
 
     def placement(self) -> Placement:
-        merged = self._merged
-        tree = merged.tree
+        merged, tree = self._merged, self._merged.tree
         rows = len(tree)
         starts = array("Q", bytes(8 * rows))
         firsts = array("Q", bytes(8 * rows))
         fragments = array("I", [NO_FRAGMENT]) * rows
         offsets = array("I", bytes(4 * rows))
         blocks = array("I")
-        bases = []
-        for pack in merged.packs:
-            bases.append(len(blocks))
+        words = []
+        for pack in self._packs:
+            words.append(len(blocks))
             blocks.extend(pack.placement.blocks)
-        twins = self._twins
-        where = self._where
-        regular = stat.S_IFREG
-        modes, sizes, packs, pack_rows = tree.modes, tree.sizes, merged.pack_of, merged.row_of
-        for row in range(rows):
-            if not sizes[row] or modes[row] & 0o170000 != regular:
+        bases, twins = self._bases, self._twins
+        for row, (mode, size, number, own) in enumerate(
+            zip(tree.modes, tree.sizes, merged.pack_of, merged.row_of, strict=True)
+        ):
+            if not size or mode & 0o170000 != stat.S_IFREG:
                 continue
-            number, own = packs[row], pack_rows[row]
-            if twins and (number, own) in twins:
-                number, own = twins[number, own]
-            starts[row] = where[number].starts.get(own, 0)
-            firsts[row] = bases[number] + merged.packs[number].placement.firsts[own]
-            tail = where[number].tails.get(own)
-            if tail:
-                fragments[row], offsets[row] = tail
+            file = bases[number] + own
+            here, there = number, own
+            if file in twins:
+                file = twins[file]
+                here, there = self._origin(file)
+            starts[row] = self._starts[file]
+            firsts[row] = words[here] + self._packs[here].placement.firsts[there]
+            fragments[row] = self._tail_fragments[file]
+            offsets[row] = self._tail_offsets[file]
         return Placement(starts=starts, firsts=firsts, blocks=blocks, fragments=fragments, offsets=offsets)
-
-
-class _FragmentReader:
-    """Plain fragments of packs, the last few kept; safe for several threads."""
-
-    def __init__(self, packs: Sequence[Pack]) -> None:
-        self._packs = packs
-        self._kept: OrderedDict[tuple[int, int], bytes] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def read(self, pack: int, fragment: int) -> bytes:
-        key = pack, fragment
-        with self._lock:
-            kept = self._kept.get(key)
-            if kept is not None:
-                self._kept.move_to_end(key)
-                return kept
-        plain = self._packs[pack].read_fragment(fragment)
-        with self._lock:
-            self._kept[key] = plain
-            if len(self._kept) > CACHED_FRAGMENTS:
-                self._kept.popitem(last=False)
-        return plain
-
-
-def _live_files(merged: Merged) -> list[list[int]]:
-    """For each pack, its rows with content that the image shows; a row for each name of it."""
-    live: list[list[int]] = [[] for _pack in merged.packs]
-    tree = merged.tree
-    regular = stat.S_IFREG
-    for mode, size, number, row in zip(tree.modes, tree.sizes, merged.pack_of, merged.row_of, strict=True):
-        if size and mode & 0o170000 == regular:
-            live[number].append(row)
-    return live
-
-
-def _above_files(merged: Merged) -> list[tuple[int, int]]:
-    """Pack and row of each file with content above the base, in the order of paths."""
-    tree = merged.tree
-    regular = stat.S_IFREG
-    base = merged.base_count
-    return [
-        (number, row)
-        for mode, size, number, row in zip(tree.modes, tree.sizes, merged.pack_of, merged.row_of, strict=True)
-        if number >= base and size and mode & 0o170000 == regular
-    ]
-
-
-def _fragment_use(pack: Pack, live: list[int], block_size: int) -> tuple[dict[int, list[tuple[int, int]]], list[int]]:
-    """The fragments that hold dead bytes, each with its live members (offset, size); and all that hold live ones."""
-    placement, sizes, plain = pack.placement, pack.tree.sizes, pack.fragment_plain
-    members: dict[int, dict[int, int]] = {}
-    for row in live:
-        fragment = placement.fragments[row]
-        if fragment != NO_FRAGMENT:
-            members.setdefault(fragment, {})[placement.offsets[row]] = tail_size(sizes[row], block_size)
-    dirty = {
-        fragment: sorted(slots.items()) for fragment, slots in members.items() if sum(slots.values()) != plain[fragment]
-    }
-    return dirty, sorted(members)

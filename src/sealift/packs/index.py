@@ -8,9 +8,10 @@
                  blocks u32; fragment starts u64, sizes u32, plain sizes u32
         digests  32 bytes a row
         paths    joined by NUL bytes, in canonical order
-        rest     JSON: symbolic links' targets, xattr sets, links to lower layers (bytes as latin-1 text)
+        rest     JSON: symbolic links' targets, xattr sets, links to lower layers, torn fragments
+                 (bytes as latin-1 text)
     footer: 80 bytes
-        magic 8 | version u32 | crc32 of the index u32 | index offset u64 | index length u64 | plain length u64 |
+        magic 8 | version u32 | crc32 of the index u32 | index offset u64 | index length u64 | 0 u64 |
         data end u64 | crc32 of the data area u32 | block size u32 | compressor u32 | 20 zero bytes |
         crc32 of the footer so far u32
 
@@ -24,6 +25,7 @@ import struct
 import sys
 import zlib
 from array import array
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +34,7 @@ from sealift.errors import StoreError
 from sealift.squashfs.placement import Fragments, Placement
 
 MAGIC = b"SLPACK\x1a\n"
-VERSION = 1
+VERSION = 2
 FOOTER = struct.Struct("<8sIIQQQQIII20s")
 FOOTER_SIZE = FOOTER.size + 4
 _HEAD = struct.Struct("<6Q")
@@ -48,6 +50,7 @@ OPAQUE = 4
 HOLLOW = 16
 """With IMPLIED: only whiteouts lie below it, so it adds no directory where the layers below have none."""
 
+_LARGEST = 1 << 34
 _ROW_COLUMNS = "IIIQQQIIQQIIB"
 
 
@@ -56,7 +59,6 @@ class Footer:
     index_offset: int
     index_length: int
     index_crc: int
-    plain_length: int
     data_end: int
     data_crc: int
     block_size: int
@@ -79,58 +81,68 @@ class Index:
     placement: Placement
     fragments: Fragments
     fragment_plain: array[int]
+    torn: tuple[int, ...]
+    """Fragments that hold bytes of no row."""
     flags: array[int]
     lower_links: tuple[LowerLink, ...]
 
 
-def encode_index(index: Index) -> bytes:
+def encode_index(index: Index) -> Iterator[bytes]:
+    """The plain index, piece by piece, so that it is never in memory as a whole."""
     tree, placement = index.tree, index.placement
-    columns = (
-        tree.modes, tree.uids, tree.gids, tree.mtimes, tree.rdevs, tree.sizes, tree.groups, tree.xattrs,
-        placement.starts, placement.firsts, placement.fragments, placement.offsets, index.flags,
-        placement.blocks, index.fragments.starts, index.fragments.sizes, index.fragment_plain,
-    )  # fmt: skip
-    paths = b"\0".join(tree.paths)
     rest = json.dumps(
         {
             "links": {str(row): _text(target) for row, target in tree.links.items()},
             "xattrs": [[[_text(name), _text(value)] for name, value in pairs] for pairs in tree.xattr_sets],
             "lower": [[_text(link.path), _text(link.target)] for link in index.lower_links],
+            "torn": index.torn,
         },
         separators=(",", ":"),
     ).encode("ascii")
-    head = _HEAD.pack(
-        len(tree), len(paths), len(placement.blocks), len(index.fragments.starts), len(index.lower_links), len(rest)
+    path_bytes = sum(map(len, tree.paths)) + max(len(tree) - 1, 0)
+    yield _HEAD.pack(
+        len(tree), path_bytes, len(placement.blocks), len(index.fragments.starts), len(index.lower_links), len(rest)
     )
-    return b"".join((head, *map(_to_bytes, columns), tree.digests, paths, rest))
+    for column in (
+        tree.modes, tree.uids, tree.gids, tree.mtimes, tree.rdevs, tree.sizes, tree.groups, tree.xattrs,
+        placement.starts, placement.firsts, placement.fragments, placement.offsets, index.flags,
+        placement.blocks, index.fragments.starts, index.fragments.sizes, index.fragment_plain,
+    ):  # fmt: skip
+        yield _to_bytes(column)
+    yield tree.digests
+    for start in range(0, len(tree), _PATHS_AT_ONCE):
+        yield (b"\0" if start else b"") + b"\0".join(tree.paths[start : start + _PATHS_AT_ONCE])
+    yield rest
 
 
-def decode_index(data: bytes) -> Index:
-    """Read what `encode_index` made; StoreError where the lengths do not fit."""
+def decode_index(plain: Callable[[int], bytes]) -> Index:
+    """Read what `encode_index` made by `plain`, which gives as many bytes as it is asked for, fewer at the end only.
+
+    StoreError where the lengths do not fit.
+    """
     try:
-        return _decode(data)
+        return _decode(plain)
     except (ValueError, KeyError, IndexError, TypeError, struct.error) as error:
         raise StoreError("the pack's index is damaged", hints=HINTS) from error
 
 
 HINTS = ("remove damaged entries: sealift cache verify",)
+_PATHS_AT_ONCE = 1 << 14
 
 
-def _decode(data: bytes) -> Index:
-    rows, path_bytes, blocks, fragments, lower, rest_bytes = _HEAD.unpack_from(data)
-    view = memoryview(data)
-    at = _HEAD.size
+def _decode(plain: Callable[[int], bytes]) -> Index:
+    rows, path_bytes, blocks, fragments, lower, rest_bytes = _HEAD.unpack(plain(_HEAD.size))
+    if max(rows, path_bytes, blocks, fragments, rest_bytes) > _LARGEST:
+        raise ValueError("too large")
 
     def column(code: str, count: int) -> array[int]:
-        nonlocal at
         values = array(code)
-        end = at + count * values.itemsize
-        if end > len(view):
+        data = plain(count * values.itemsize)
+        if len(data) != count * values.itemsize:
             raise ValueError("too short")
-        values.frombytes(view[at:end])
+        values.frombytes(data)
         if sys.byteorder == "big":
             values.byteswap()
-        at = end
         return values
 
     modes, uids, gids, mtimes, rdevs, sizes, groups, xattrs, starts, firsts, row_fragments, offsets, flags = (
@@ -138,12 +150,10 @@ def _decode(data: bytes) -> Index:
     )
     words = column("I", blocks)
     fragment_columns = column("Q", fragments), column("I", fragments), column("I", fragments)
-    digests = bytes(view[at : at + 32 * rows])
-    at += 32 * rows
-    paths = bytes(view[at : at + path_bytes]).split(b"\0") if rows else []
-    at += path_bytes
-    rest: dict[str, Any] = json.loads(bytes(view[at : at + rest_bytes]))
-    if at + rest_bytes != len(data) or len(paths) != rows or len(rest["lower"]) != lower:
+    digests = plain(32 * rows)
+    paths = plain(path_bytes).split(b"\0") if rows else []
+    rest: dict[str, Any] = json.loads(plain(rest_bytes))
+    if plain(1) or len(paths) != rows or len(digests) != 32 * rows or len(rest["lower"]) != lower:
         raise ValueError("lengths do not fit")
     sets: tuple[Xattrs, ...] = tuple(
         tuple((_bytes(name), _bytes(value)) for name, value in pairs) for pairs in rest["xattrs"]
@@ -168,6 +178,7 @@ def _decode(data: bytes) -> Index:
         placement=Placement(starts=starts, firsts=firsts, blocks=words, fragments=row_fragments, offsets=offsets),
         fragments=Fragments(starts=fragment_columns[0], sizes=fragment_columns[1]),
         fragment_plain=fragment_columns[2],
+        torn=tuple(rest["torn"]),
         flags=flags,
         lower_links=tuple(LowerLink(path=_bytes(path), target=_bytes(target)) for path, target in rest["lower"]),
     )
@@ -180,7 +191,7 @@ def encode_footer(footer: Footer) -> bytes:
         footer.index_crc,
         footer.index_offset,
         footer.index_length,
-        footer.plain_length,
+        0,
         footer.data_end,
         footer.data_crc,
         footer.block_size,
@@ -196,7 +207,7 @@ def decode_footer(data: bytes) -> Footer:
         raise StoreError("the file is not a whole pack", hints=HINTS)
     if zlib.crc32(data[:-4]).to_bytes(4, "little") != data[-4:]:
         raise StoreError("the pack's footer is damaged", hints=HINTS)
-    _magic, version, crc, offset, length, plain, data_end, data_crc, block, compressor, _zeros = FOOTER.unpack(
+    _magic, version, crc, offset, length, _zero, data_end, data_crc, block, compressor, _zeros = FOOTER.unpack(
         data[:-4]
     )
     if version != VERSION:
@@ -205,7 +216,6 @@ def decode_footer(data: bytes) -> Footer:
         index_offset=offset,
         index_length=length,
         index_crc=crc,
-        plain_length=plain,
         data_end=data_end,
         data_crc=data_crc,
         block_size=block,

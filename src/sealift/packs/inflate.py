@@ -12,7 +12,7 @@ from typing import BinaryIO, Protocol, cast
 
 from sealift.errors import ImageError
 
-READ_SIZE = 256 * 1024
+READ_SIZE = 128 * 1024
 CHUNK_SIZE = 512 * 1024
 """The most that one step inflates: a hostile stream cannot make a step larger."""
 

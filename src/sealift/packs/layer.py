@@ -8,18 +8,19 @@ in the place of a directory removes what was below it. Whiteouts speak of the la
 
 from __future__ import annotations
 
-import re
 import stat
 from array import array
+from collections.abc import Iterator
 from itertools import chain
 
-from sealift.core.tree import NO_DIGEST, Tree, Xattrs, sort_key
+from sealift.core.tree import NO_DIGEST, Tree, Xattrs
 from sealift.errors import ImageError
 from sealift.packs.index import HOLLOW, IMPLIED, OPAQUE, WHITEOUT, LowerLink
 
 IMPLIED_MODE = stat.S_IFDIR | 0o755
 WHITEOUT_MODE = stat.S_IFCHR
 _IMPLIED_INODE = -1
+_AT_ONCE = 4096
 MOST_LINKS = 40
 """Symbolic links followed in one path before Linux says ELOOP."""
 
@@ -38,7 +39,8 @@ class Layer:
         self.sizes = array("Q")
         self.xattrs = array("I")
         self.links: dict[int, bytes] = {}
-        self.digests: dict[int, bytes] = {}
+        self.digests = bytearray()
+        """32 bytes an inode."""
         self._xattr_sets: dict[Xattrs, int] = {(): 0}
         self._names: dict[bytes, int] = {b"": _IMPLIED_INODE}
         self._children: dict[bytes, list[bytes]] = {b"": []}
@@ -66,10 +68,14 @@ class Layer:
         self.mtimes.append(mtime)
         self.rdevs.append(rdev)
         self.sizes.append(size)
+        self.digests += NO_DIGEST
         self.xattrs.append(self._xattr_sets.setdefault(xattrs, len(self._xattr_sets)) if xattrs else 0)
         if link:
             self.links[inode] = link
         return inode
+
+    def digest(self, inode: int) -> bytes:
+        return bytes(self.digests[inode * 32 : inode * 32 + 32])
 
     def put(self, path: bytes, inode: int) -> None:
         """Give `inode` the name `path`, as extracting it now would."""
@@ -115,7 +121,9 @@ class Layer:
     def hide(self, path: bytes) -> None:
         """A whiteout: what the layers below have at `path` is gone."""
         if not self._is_below_a_file(path):
-            self._whiteouts.add(self._place(path))
+            path = self._place(path)
+            self._whiteouts.add(path)
+            self._children[path.rpartition(b"/")[0]].append(path)
 
     def hide_below(self, path: bytes) -> None:
         """An opaque mark: what the layers below have under the directory `path` is gone."""
@@ -179,60 +187,88 @@ class Layer:
         return here
 
     def _remove(self, path: bytes) -> None:
-        """Take away what is at `path` and below; the entry of the parent's list stays and is looked through later."""
+        """Take away what is at `path` and below; its name, and its entry in the parent's list, stay."""
         self._lower_links.pop(path, None)
-        below = self._children.pop(path, None)
-        if below is not None:
-            self._opaques.discard(path)
-            for child in below:
-                self._remove(child)
+        folders = [path] if path in self._children else []
+        while folders:
+            folder = folders.pop()
+            self._opaques.discard(folder)
+            for child in self._children.pop(folder):
+                self._lower_links.pop(child, None)
                 self._names.pop(child, None)
                 self._whiteouts.discard(child)
+                if child in self._children:
+                    folders.append(child)
 
     # -- the result -------------------------------------------------------------------------------------------
 
     def finish(self) -> tuple[Tree, array[int], array[int]]:
-        """The complete tree in canonical order, the flags of each row, and each row's inode (2³²−1: none of ours)."""
-        names = self._names
-        flags = dict.fromkeys(self._opaques, OPAQUE)
-        white: list[bytes] = []
-        for path in self._whiteouts:
-            if path in self._children:
-                flags[path] = OPAQUE | WHITEOUT
-            elif path.rpartition(b"/")[0] in self._children and path not in names and path not in self._lower_links:
-                white.append(path)
-        no_inode = 0xFFFFFFFF
-        paths = sorted((path for path in (*names, *white) if not _META.search(path)), key=sort_key)
+        """The complete tree in canonical order, the flags of each row, and each row's inode; ends the collecting."""
         implied = self.add_inode(mode=IMPLIED_MODE, uid=0, gid=0, mtime=0)
         whiteout = self.add_inode(mode=WHITEOUT_MODE, uid=0, gid=0, mtime=0)
-        inodes = array("I", [names.get(path, whiteout) & no_inode for path in paths])
-        row_flags = array("B", bytes(len(paths)))
-        full = self._full_folders() if white or flags else self._children
-        for row, inode in enumerate(inodes):
-            if inode == whiteout:
-                row_flags[row] = WHITEOUT
-            elif inode == no_inode:
-                row_flags[row] = IMPLIED | (HOLLOW if paths[row] not in full else 0)
-                inodes[row] = implied
-        xattrs = array("I", map(self.xattrs.__getitem__, inodes))
-        if flags:
-            self._mark_opaque(paths, flags, row_flags, xattrs)
-        digests = self.digests
+        opaque = dict.fromkeys(self._opaques, OPAQUE)
+        opaque.update((path, OPAQUE | WHITEOUT) for path in self._whiteouts if path in self._children)
+        full = self._full_folders() if self._whiteouts or opaque else self._children
+        paths: list[bytes] = []
+        inodes, flags = array("I"), array("B")
+        for path in self._in_order():
+            inode = self._names.get(path)
+            flag = opaque.get(path, 0)
+            if inode is None:
+                inode, flag = whiteout, WHITEOUT
+            elif inode == _IMPLIED_INODE:
+                inode = implied
+                flag |= IMPLIED if path in full else IMPLIED | HOLLOW
+            paths.append(path)
+            inodes.append(inode)
+            flags.append(flag)
+        self._names.clear()
+        self._children.clear()
+
+        def column(name: str) -> array[int]:
+            """A column by rows; that by inodes is let go, as both at once would be the most that packing ever needs."""
+            values: array[int] = getattr(self, name)
+            setattr(self, name, values[:0])
+            return array(values.typecode, map(values.__getitem__, inodes))
+
+        xattrs = column("xattrs")
+        self._mark_opaque(flags, xattrs)
+        digests = bytearray()
+        for start in range(0, len(inodes), _AT_ONCE):
+            digests += b"".join(map(self.digest, inodes[start : start + _AT_ONCE]))
+        self.digests = bytearray()
         tree = Tree(
             paths=paths,
-            modes=array("I", map(self.modes.__getitem__, inodes)),
-            uids=array("I", map(self.uids.__getitem__, inodes)),
-            gids=array("I", map(self.gids.__getitem__, inodes)),
-            mtimes=array("Q", map(self.mtimes.__getitem__, inodes)),
-            rdevs=array("Q", map(self.rdevs.__getitem__, inodes)),
-            sizes=array("Q", map(self.sizes.__getitem__, inodes)),
-            groups=number_groups(inodes, skip={implied, whiteout}),
+            modes=column("modes"),
+            uids=column("uids"),
+            gids=column("gids"),
+            mtimes=column("mtimes"),
+            rdevs=column("rdevs"),
+            sizes=column("sizes"),
+            groups=_link_groups(inodes, skip=(implied, whiteout)),
             xattrs=xattrs,
             xattr_sets=tuple(self._xattr_sets),
             links={row: self.links[inode] for row, inode in enumerate(inodes) if inode in self.links},
-            digests=b"".join([digests.get(inode, NO_DIGEST) for inode in inodes]),
+            digests=bytes(digests),
         )
-        return tree, row_flags, inodes
+        return tree, flags, inodes
+
+    def _in_order(self) -> Iterator[bytes]:
+        """Every path with an entry or a whiteout in canonical order: a directory, then what is in it by name."""
+        waiting = [b""]
+        while waiting:
+            path = waiting.pop()
+            yield path
+            below = self._children.get(path)
+            if below:
+                # The list may name a path twice, or one that is gone or is a link to below.
+                below.sort(reverse=True)
+                last = None
+                for child in below:
+                    here = child in self._names or (child in self._whiteouts and child not in self._lower_links)
+                    if child != last and here and not (_META in child and child.rpartition(b"/")[2].startswith(_META)):
+                        waiting.append(child)
+                    last = child
 
     def _full_folders(self) -> set[bytes]:
         """Directories that hold more than whiteouts, at any depth; the root is always one."""
@@ -248,36 +284,40 @@ class Layer:
     def lower_links(self) -> tuple[LowerLink, ...]:
         return tuple(LowerLink(path=path, target=target) for path, target in sorted(self._lower_links.items()))
 
-    def _mark_opaque(
-        self, paths: list[bytes], flags: dict[bytes, int], row_flags: array[int], xattrs: array[int]
-    ) -> None:
+    def _mark_opaque(self, flags: array[int], xattrs: array[int]) -> None:
         sets = list(self._xattr_sets)
-        for row, path in enumerate(paths):
-            if path in flags and path in self._children:
-                row_flags[row] |= flags[path]
+        for row, flag in enumerate(flags):
+            if flag & OPAQUE:
                 marked = tuple(sorted((*sets[xattrs[row]], *_OPAQUE_XATTRS)))
                 xattrs[row] = self._xattr_sets.setdefault(marked, len(self._xattr_sets))
 
 
-def number_groups(inodes: array[int], *, skip: set[int]) -> array[int]:
-    """Hard-link groups of rows that share an inode: 1, 2, … by their first rows, 0 where a row is alone."""
-    groups = array("I", bytes(4 * len(inodes)))
-    first: dict[int, int] = {}
-    count = 0
-    for row, inode in enumerate(inodes):
-        if inode in first:
-            if inode in skip:
-                continue
-            other = first[inode]
-            if not groups[other]:
-                count += 1
-                groups[other] = count
-            groups[row] = groups[other]
-        else:
-            first[inode] = row
-    # Numbered when the second name was met: bring that into the order of the first names.
-    order: dict[int, int] = {}
-    return array("I", [order.setdefault(group, len(order) + 1) if group else 0 for group in groups])
+def _link_groups(inodes: array[int], *, skip: tuple[int, ...]) -> array[int]:
+    """The hard-link group of each row: the inode and one where it has several names, numbered by `number_groups`."""
+    count = bytearray(max(inodes) + 1)
+    for inode in inodes:
+        if count[inode] < 2:
+            count[inode] += 1
+    for inode in skip:
+        if inode < len(count):
+            count[inode] = 0
+    if 2 not in count:
+        return array("I", bytes(4 * len(inodes)))
+    return number_groups(array("Q", [inode + 1 if count[inode] > 1 else 0 for inode in inodes]))
+
+
+def number_groups(groups: array[int]) -> array[int]:
+    """Number hard-link groups 1, 2, … by their first rows; a group with one row only becomes 0, as 0 does."""
+    rows: dict[int, int] = {}
+    for group in groups:
+        if group:
+            rows[group] = rows.get(group, 0) + 1
+    order = {0: 0}
+    last = 0
+    for group, count in rows.items():  # in the order in which they first came
+        last += count > 1
+        order[group] = last if count > 1 else 0
+    return array("I", map(order.__getitem__, groups))
 
 
 def overlay_free(xattrs: Xattrs) -> Xattrs:
@@ -291,8 +331,8 @@ def overlay_free(xattrs: Xattrs) -> Xattrs:
     )
 
 
-_META = re.compile(rb"(?:\A|/)\.wh\.\.wh\.")
-"""AUFS's own files: hard links may point to them, but they are no part of the tree."""
+_META = b".wh..wh."
+"""How names of AUFS's own files begin: hard links may point to them, but they are no part of the tree."""
 
 PRIVATE_XATTRS = (b"trusted.overlay.", b"user.overlay.", b"user.fuseoverlayfs.", b"user.containers.")
 

@@ -18,6 +18,7 @@ from itertools import chain
 
 from sealift.core.tree import Tree, Xattrs
 from sealift.errors import ImageError
+from sealift.packs.index import IMPLIED
 from sealift.packs.layer import PRIVATE_XATTRS, number_groups
 from sealift.packs.overlap import Rows, lay_over
 from sealift.packs.pack import Pack
@@ -73,55 +74,75 @@ def merge(packs: Sequence[Pack], *, base_count: int) -> Merged:
 
 def _gather(packs: Sequence[Pack], rows: Rows) -> Tree:
     """The columns of the merged rows."""
+    if len(packs) == 1 and len(rows.paths) == len(packs[0].tree) and max(packs[0].flags) <= IMPLIED:
+        return packs[0].tree
     bases = [0]
     for pack in packs:
         bases.append(bases[-1] + len(pack.tree))
     trees = [pack.tree for pack in packs]
     ids = array("Q", map(int.__add__, map(bases.__getitem__, rows.packs), rows.rows))
 
-    def column(code: str, columns: Sequence[array[int]]) -> array[int]:
-        whole = columns[0] if len(columns) == 1 else array(code, chain.from_iterable(columns))
-        return array(code, map(whole.__getitem__, ids))
+    def column(columns: Sequence[array[int]]) -> array[int]:
+        whole = columns[0] if len(columns) == 1 else array(columns[0].typecode, chain.from_iterable(columns))
+        return array(whole.typecode, map(whole.__getitem__, ids))
 
     sets, set_numbers = _common_sets(trees)
     links: dict[int, bytes] = {}
     for base, tree in zip(bases, trees, strict=False):
         for row, target in tree.links.items():
             links[base + row] = target
-    digests = b"".join([tree.digests for tree in trees])
-    modes = column("I", [tree.modes for tree in trees])
-    inodes = array("Q", map(_inodes(trees).__getitem__, ids))
-    if rows.moved:
-        for row, mode in enumerate(modes):
-            if stat.S_ISDIR(mode):
-                inodes[row] = bases[-1] + row
+    modes = column([tree.modes for tree in trees])
     return Tree(
         paths=rows.paths,
         modes=modes,
-        uids=column("I", [tree.uids for tree in trees]),
-        gids=column("I", [tree.gids for tree in trees]),
-        mtimes=column("Q", [tree.mtimes for tree in trees]),
-        rdevs=column("Q", [tree.rdevs for tree in trees]),
-        sizes=column("Q", [tree.sizes for tree in trees]),
-        groups=number_groups(inodes, skip=set()),
-        xattrs=column("I", set_numbers),
+        uids=column([tree.uids for tree in trees]),
+        gids=column([tree.gids for tree in trees]),
+        mtimes=column([tree.mtimes for tree in trees]),
+        rdevs=column([tree.rdevs for tree in trees]),
+        sizes=column([tree.sizes for tree in trees]),
+        groups=_groups(trees, rows, ids, modes),
+        xattrs=column(set_numbers),
         xattr_sets=sets,
         links={row: links[number] for row, number in enumerate(ids) if number in links} if links else {},
-        digests=b"".join([digests[number * 32 : number * 32 + 32] for number in ids]),
+        digests=_digests(trees, rows),
     )
 
 
-def _inodes(trees: Sequence[Tree]) -> array[int]:
-    """A number for each row of all trees, the same for rows of one pack that are one inode."""
-    found = array("Q")
+def _digests(trees: Sequence[Tree], rows: Rows) -> bytes:
+    """The digests of all rows; most lie behind each other in one pack, so they are copied in runs."""
+    found = bytearray()
+    number = start = end = -1
+    for pack, row in zip(rows.packs, rows.rows, strict=True):
+        if pack == number and row == end:
+            end += 1
+            continue
+        if number >= 0:
+            found += trees[number].digests[start * 32 : end * 32]
+        number, start, end = pack, row, row + 1
+    if number >= 0:
+        found += trees[number].digests[start * 32 : end * 32]
+    return bytes(found)
+
+
+def _groups(trees: Sequence[Tree], rows: Rows, ids: array[int], modes: array[int]) -> array[int]:
+    """Hard-link groups: rows of one inode of one pack, and rows that show one row of a pack."""
+    shift = 1
+    shifts = []
     for tree in trees:
-        base = len(found)
-        found.extend(range(base, base + len(tree)))
+        shifts.append(shift)
+        shift += max(tree.groups, default=0)
+    groups = array("Q", bytes(8 * len(ids)))
+    for at, (pack, row) in enumerate(zip(rows.packs, rows.rows, strict=True)):
+        group = trees[pack].groups[row]
+        if group:
+            groups[at] = shifts[pack] + group
+    if rows.moved:
         first: dict[int, int] = {}
-        for row, group in enumerate(tree.groups):
-            if group:
-                found[base + row] = base + first.setdefault(group, row)
-    return found
+        for at, number in enumerate(ids):
+            other = first.setdefault(number, at)
+            if other != at and not groups[at] and not stat.S_ISDIR(modes[at]):
+                groups[at] = groups[other] = shift + 1 + number
+    return number_groups(groups)
 
 
 def _common_sets(trees: Sequence[Tree]) -> tuple[tuple[Xattrs, ...], list[array[int]]]:
@@ -144,7 +165,6 @@ def _zeros(count: int) -> array[int]:
 def take_rows(tree: Tree, rows: Sequence[int]) -> Tree:
     """The tree of some rows, ascending; a hard-link group that shrinks to one name is none."""
     place = {row: number for number, row in enumerate(rows) if row in tree.links}
-    groups = array("Q", (tree.groups[row] or -row % (1 << 40) + (1 << 33) for row in rows))
     return replace(
         tree,
         paths=[tree.paths[row] for row in rows],
@@ -154,8 +174,8 @@ def take_rows(tree: Tree, rows: Sequence[int]) -> Tree:
         mtimes=array("Q", map(tree.mtimes.__getitem__, rows)),
         rdevs=array("Q", map(tree.rdevs.__getitem__, rows)),
         sizes=array("Q", map(tree.sizes.__getitem__, rows)),
-        groups=number_groups(groups, skip=set()),
+        groups=number_groups(array("I", map(tree.groups.__getitem__, rows))),
         xattrs=array("I", map(tree.xattrs.__getitem__, rows)),
         links={number: tree.links[row] for row, number in place.items()},
-        digests=b"".join([tree.digest(row) for row in rows]),
+        digests=b"".join(map(tree.digest, rows)),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from sealift.errors import UsageError
 from sealift.squashfs.compression import Compression
 
-PACKER_VERSION = 1
+PACKER_VERSION = 2
 """Raised with every change that gives other bytes for the same layer, so that no cache mixes the two."""
 
 KIB = 1024

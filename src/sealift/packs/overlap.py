@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import stat
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import merge as merge_sorted
 
 from sealift.core.tree import parent_of, show_path, sort_key
 from sealift.errors import ImageError
@@ -35,7 +36,6 @@ class _Layer:
     `origins` is empty while every row is the pack's own row of the same number.
     """
 
-    keys: list[bytes]
     paths: Sequence[bytes]
     flags: array[int]
     origins: list[tuple[int, int]]
@@ -46,7 +46,6 @@ def lay_over(packs: Sequence[Pack]) -> Rows:
     links: set[bytes] = set()
     for number, pack in enumerate(packs):
         layer = _Layer(
-            keys=[path.replace(b"/", b"\0") for path in pack.tree.paths],
             paths=pack.tree.paths,
             flags=pack.flags,
             origins=[],
@@ -69,17 +68,10 @@ def _scan(packs: Sequence[Pack], layers: list[_Layer]) -> Rows:
     if len(layers) == 1 and not any(flag & (WHITEOUT | HOLLOW) for flag in layers[0].flags):
         only = layers[0]
         if not only.origins:
-            count = len(only.keys)
+            count = len(only.paths)
             return Rows(paths=list(only.paths), packs=array("I", bytes(4 * count)), rows=array("I", range(count)))
-    keys: list[bytes] = []
-    pack_of = array("I")
-    row_of = array("I")
-    for number, layer in enumerate(layers):
-        keys += layer.keys
-        count = len(layer.keys)
-        pack_of.extend(array("I", [number]) * count)
-        row_of.extend(range(count))
-    order = sorted(range(len(keys)), key=keys.__getitem__)
+    # Merged lazily: keys of all rows at once would cost more than all else together.
+    rows = merge_sorted(*(_keyed(layer, number) for number, layer in enumerate(layers)))
     modes = [pack.tree.modes for pack in packs]
     flags = [layer.flags for layer in layers]
     is_dir = stat.S_IFDIR
@@ -87,26 +79,24 @@ def _scan(packs: Sequence[Pack], layers: list[_Layer]) -> Rows:
     out_paths: list[bytes] = []
     out_packs, out_rows = array("I"), array("I")
     covers: list[tuple[bytes, int]] = []
-    at, end = 0, len(order)
-    while at < end:
-        index = order[at]
-        key = keys[index]
-        at += 1
+    key, number, row = next(rows, _END)
+    while number >= 0:
+        next_key, next_number, next_row = next(rows, _END)
         floor = 0
         while covers and not key.startswith(covers[-1][0]):
             covers.pop()
         if covers:
             floor = covers[-1][1]
-        number, row = pack_of[index], row_of[index]
         flag = flags[number][row]
-        if (at == end or keys[order[at]] != key) and not flag:
+        if (next_key != key or next_number < 0) and not flag:
             # The usual case: one layer has this path, and plainly.
             if number >= floor:
                 out_paths.append(layers[number].paths[row])
                 out_packs.append(number)
                 out_rows.append(row)
+            key, number, row = next_key, next_number, next_row
             continue
-        shown = -1
+        shown = shown_row = -1
         shown_dir = False
         below = floor
         while True:
@@ -123,30 +113,38 @@ def _scan(packs: Sequence[Pack], layers: list[_Layer]) -> Rows:
                         shown = -1
                         below = number
                     if shown < 0:
-                        shown, shown_dir = index, True
+                        shown, shown_row, shown_dir = number, row, True
                 elif flag != WHITEOUT:
                     a_dir = not flag & LINK and modes[number][_own_row(layers[number], row)] & 0o170000 == is_dir
                     if not a_dir or (shown >= 0 and not shown_dir):
                         below = number
-                    shown, shown_dir = index, a_dir
-            if at == end or keys[order[at]] != key:
+                    shown, shown_row, shown_dir = number, row, a_dir
+            if next_key != key or next_number < 0:
                 break
-            index = order[at]
-            at += 1
-            number, row = pack_of[index], row_of[index]
+            number, row = next_number, next_row
+            next_key, next_number, next_row = next(rows, _END)
             flag = flags[number][row]
         if below > floor:
             covers.append((key + b"\0" if key else b"", below))
         if shown >= 0:
-            number, row = pack_of[shown], row_of[shown]
-            out_paths.append(layers[number].paths[row])
-            out_packs.append(number)
-            out_rows.append(row)
-    for number, layer in enumerate(layers):
+            out_paths.append(layers[shown].paths[shown_row])
+            out_packs.append(shown)
+            out_rows.append(shown_row)
+        key, number, row = next_key, next_number, next_row
+    for layer_number, layer in enumerate(layers):
         if layer.origins:
-            _resolve_origins(out_packs, out_rows, number, layer.origins)
+            _resolve_origins(out_packs, out_rows, layer_number, layer.origins)
     moved = any(layer.origins for layer in layers)
     return Rows(paths=out_paths, packs=out_packs, rows=out_rows, moved=moved)
+
+
+_END = (b"", -1, -1)
+
+
+def _keyed(layer: _Layer, number: int) -> Iterator[tuple[bytes, int, int]]:
+    """The rows of a layer in canonical order: sort key, the layer's number, row."""
+    for row, path in enumerate(layer.paths):
+        yield path.replace(b"/", b"\0"), number, row
 
 
 def _own_row(layer: _Layer, row: int) -> int:
@@ -325,7 +323,6 @@ def _join(parent: bytes, path: bytes) -> bytes:
 def _layer_of(rows: dict[bytes, _Row]) -> _Layer:
     paths = sorted(rows, key=sort_key)
     return _Layer(
-        keys=[sort_key(path) for path in paths],
         paths=paths,
         flags=array("B", [rows[path][0] for path in paths]),
         origins=[rows[path][1] for path in paths],

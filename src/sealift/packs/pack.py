@@ -8,6 +8,7 @@ import zlib
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import BinaryIO, Self
 
 from sealift.core.tree import Tree
@@ -31,7 +32,6 @@ from sealift.squashfs.placement import STORED, Fragments, Placement
 
 DATA_START = 96
 """Where the data area of a squashfs begins: behind the superblock, there being no compressor options."""
-_LARGEST_INDEX = 1 << 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -50,6 +50,8 @@ class Pack:
     placement: Placement
     fragments: Fragments
     fragment_plain: array[int]
+    torn: tuple[int, ...]
+    """Fragments that hold bytes of no row."""
     lower_links: tuple[LowerLink, ...]
     footer: Footer
 
@@ -143,6 +145,7 @@ def open_pack(path: str | os.PathLike[str]) -> Pack:
         placement=index.placement,
         fragments=index.fragments,
         fragment_plain=index.fragment_plain,
+        torn=index.torn,
         lower_links=index.lower_links,
         footer=footer,
     )
@@ -153,16 +156,15 @@ def _read_end(descriptor: int, name: str) -> tuple[Footer, Index]:
 
     size = os.fstat(descriptor).st_size
     footer = decode_footer(os.pread(descriptor, FOOTER_SIZE, max(0, size - FOOTER_SIZE)))
-    if footer.index_offset + footer.index_length + FOOTER_SIZE != size or footer.plain_length > _LARGEST_INDEX:
+    if footer.index_offset + footer.index_length + FOOTER_SIZE != size:
         raise StoreError(f"the pack `{name}` is cut off", hints=HINTS)
     packed = os.pread(descriptor, footer.index_length, footer.index_offset)
     if zlib.crc32(packed) != footer.index_crc:
         raise StoreError(f"the index of the pack `{name}` is damaged", hints=HINTS)
     try:
-        plain = zstandard.ZstdDecompressor().decompress(packed, max_output_size=footer.plain_length)
+        return footer, decode_index(zstandard.ZstdDecompressor().stream_reader(packed).read)
     except zstandard.ZstdError as error:
         raise StoreError(f"the index of the pack `{name}` is damaged", hints=HINTS) from error
-    return footer, decode_index(plain)
 
 
 def write_pack_end(target: BinaryIO, index: Index, *, options: PackOptions, data_end: int, data_crc: int) -> None:
@@ -185,16 +187,18 @@ def write_pack_end(target: BinaryIO, index: Index, *, options: PackOptions, data
     offset = target.seek(0, os.SEEK_END)
     if offset < end:
         raise ValueError("write_tables says that it wrote more than there is")
-    plain = encode_index(index)
-    packed = zstandard.ZstdCompressor(level=1).compress(plain)
-    target.write(packed)
+    compressor = zstandard.ZstdCompressor(level=1).compressobj()
+    crc = 0
+    for piece in chain(encode_index(index), (None,)):
+        packed = compressor.flush() if piece is None else compressor.compress(piece)
+        crc = zlib.crc32(packed, crc)
+        target.write(packed)
     target.write(
         encode_footer(
             Footer(
                 index_offset=offset,
-                index_length=len(packed),
-                index_crc=zlib.crc32(packed),
-                plain_length=len(plain),
+                index_length=target.tell() - offset,
+                index_crc=crc,
                 data_end=data_end,
                 data_crc=data_crc,
                 block_size=options.block_size,

@@ -33,17 +33,17 @@ class Gatherer:
         self._data = bytearray()
         self._number = 0
 
-    def add(self, data: memoryview | bytes, digest: bytes) -> tuple[bytes | None, int, int]:
+    def add(self, data: memoryview | bytes, digest: bytes) -> tuple[bytearray | None, int, int]:
         """A fragment that this member completed, if any; then the number and the offset where the member lies."""
         full = None
         fill = len(self._data)
         if fill and cut_before(fill, len(data), digest, self._block_size):
-            full = bytes(self._data)
+            full = self._data
             self._data = bytearray()
             self._number += 1
             fill = 0
         self._data += data
         return full, self._number, fill
 
-    def finish(self) -> bytes:
-        return bytes(self._data)
+    def finish(self) -> bytearray:
+        return self._data
