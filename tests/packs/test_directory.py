@@ -268,6 +268,20 @@ def test_a_tree_that_changes_meanwhile_is_an_error(tmp_path: Path, monkeypatch: 
         packed(root, tmp_path / "pack")
 
 
+def test_folders_too_deep(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    descriptor = os.open(root, os.O_RDONLY)
+    for _number in range(directory.DEEPEST + 2):
+        os.mkdir("d", dir_fd=descriptor)
+        below = os.open("d", os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = below
+    os.close(descriptor)
+    with pytest.raises(ImageError, match="folders deep"):
+        packed(root, tmp_path / "pack")
+
+
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises((ImageError, HostError)):
         packed(tmp_path / "none", tmp_path / "pack")

@@ -27,6 +27,10 @@ _PREFIXES = (b"trusted.overlay.", b"user.overlay.", b"user.fuseoverlayfs.")
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | getattr(os, "O_NOATIME", 0)
 
 
+DEEPEST = 300
+"""Each folder on the way down keeps a descriptor open, and a process has some 1000 of them."""
+
+
 class Owned(Protocol):
     """What an entry truly is, where the file system could not hold it; `mode` includes the type."""
 
@@ -89,6 +93,8 @@ class _Walk:
             raise explain_oserror(error, f"packing `{os.fsdecode(root)}`") from error
 
     def _folder(self, folder: int, path: bytes, before: os.stat_result) -> None:
+        if path.count(b"/") > DEEPEST:
+            raise ImageError(f"`{_show(path[:200])}…` lies more than {DEEPEST} folders deep")
         for name in sorted(map(os.fsencode, os.listdir(folder))):
             here = path + b"/" + name if path else name
             found = os.stat(name, dir_fd=folder, follow_symlinks=False)

@@ -10,12 +10,9 @@ A header is one block of 512 bytes:
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 import stat
 import struct
-import urllib.parse
 import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -23,6 +20,16 @@ from typing import NamedTuple
 from sealift.core.epoch import clamp
 from sealift.core.tree import Xattrs
 from sealift.errors import ImageError
+from sealift.packs.tarfields import (
+    device_number,
+    old_segments,
+    parse_decimal,
+    parse_number,
+    parse_seconds,
+    pax_records,
+    pax_xattrs,
+    show_name,
+)
 
 BLOCK = 512
 _HEADER = struct.Struct("100s8s8s8s12s12s8s1s100s6s2s32s32s8s8s155s12s")
@@ -34,6 +41,8 @@ LARGEST_FILE = 1 << 44
 MOST_SEGMENTS = 1 << 20
 LONGEST_NAME = 255
 """NAME_MAX of Linux; squashfs itself could hold 256."""
+LONGEST_PATH = 4096
+"""PATH_MAX of Linux; it also bounds how deep a tree can be."""
 
 Segments = tuple[tuple[int, int], ...]
 """Where a sparse file has data: (offset, length) ascending; all else is zeros."""
@@ -173,9 +182,9 @@ class TarReader:
                 elif kind == b"K":
                     long_link = record.partition(b"\0")[0]
                 elif kind == b"g":
-                    self._globals.update(_pax_records(record, []))
+                    self._globals.update(pax_records(record, []))
                 else:
-                    pax.update(_pax_records(record, sparse_pairs))
+                    pax.update(pax_records(record, sparse_pairs))
                 continue
             if kind == b"V":  # a volume's label names no file
                 self._skip(_padded(self._number(fields[4])))
@@ -216,18 +225,18 @@ class TarReader:
             name = pax.get(b"GNU.sparse.name", name)
             link = pax.get(b"linkpath", link)
             if b"size" in pax:
-                size = _decimal(pax[b"size"])
+                size = parse_decimal(pax[b"size"])
             if b"uid" in pax:
-                uid = _decimal(pax[b"uid"])
+                uid = parse_decimal(pax[b"uid"])
             if b"gid" in pax:
-                gid = _decimal(pax[b"gid"])
+                gid = parse_decimal(pax[b"gid"])
             if b"mtime" in pax:
-                mtime = _seconds(pax[b"mtime"])
-            xattrs = _xattrs(pax)
+                mtime = parse_seconds(pax[b"mtime"])
+            xattrs = pax_xattrs(pax)
         if size < 0 or size > LARGEST_FILE:
-            raise ImageError(f"the tar archive gives `{_show(name)}` a size of {size} bytes")
+            raise ImageError(f"the tar archive gives `{show_name(name)}` a size of {size} bytes")
         if not 0 <= uid < 1 << 32 or not 0 <= gid < 1 << 32:
-            raise ImageError(f"the tar archive gives `{_show(name)}` an owner out of range")
+            raise ImageError(f"the tar archive gives `{show_name(name)}` an owner out of range")
         mode = number(fields[1]) & 0o7777
         path = normalise(name)
         if kind in b"0\x007S":
@@ -255,20 +264,20 @@ class TarReader:
                     self._left, self._padding = size, -size % BLOCK
             case b"2":
                 if not link or b"\0" in link or len(link) > 4095:
-                    raise ImageError(f"the symbolic link `{_show(name)}` has no usable target")
+                    raise ImageError(f"the symbolic link `{show_name(name)}` has no usable target")
                 mode |= stat.S_IFLNK
             case b"1":
                 hard_link, link = normalise(link), b""
                 mode |= stat.S_IFREG
             case b"3" | b"4":
                 link = b""
-                rdev = _device(number(fields[13]), number(fields[14]), name)
+                rdev = device_number(number(fields[13]), number(fields[14]), name)
                 mode |= stat.S_IFCHR if kind == b"3" else stat.S_IFBLK
             case b"6":
                 link = b""
                 mode |= stat.S_IFIFO
             case _:
-                raise ImageError(f"`{_show(name)}` in the tar archive is of the unknown type {kind!r}")
+                raise ImageError(f"`{show_name(name)}` in the tar archive is of the unknown type {kind!r}")
         return Member(path, mode, uid, gid, clamp(mtime), 0, 0, link, hard_link, rdev, xattrs, None)
 
     def _check(self, block: bytes, checksum: bytes) -> None:
@@ -291,17 +300,17 @@ class TarReader:
         if value is None:
             if len(self._numbers) > 10000:
                 self._numbers.clear()
-            value = self._numbers[field] = _parse_number(field)
+            value = self._numbers[field] = parse_number(field)
         return value
 
     def _old_sparse(self, block: bytes) -> tuple[Segments, int]:
-        segments = _old_segments(block[386:482])
+        segments = old_segments(block[386:482])
         extended = block[482]
         while extended:
             extra = self._header()
             if extra is None:
                 raise ImageError("the tar archive is cut off")
-            segments += _old_segments(extra[:504])
+            segments += old_segments(extra[:504])
             extended = extra[504]
             if len(segments) > MOST_SEGMENTS:
                 raise ImageError("a sparse file in the tar archive has too many pieces")
@@ -309,11 +318,11 @@ class TarReader:
 
     def _pax_sparse(self, pax: dict[bytes, bytes], pairs: list[bytes]) -> tuple[Segments, int]:
         if pax.get(b"GNU.sparse.major") == b"1":
-            return self._sparse_map(), _decimal(pax.get(b"GNU.sparse.realsize", b""))
+            return self._sparse_map(), parse_decimal(pax.get(b"GNU.sparse.realsize", b""))
         numbers = pax[b"GNU.sparse.map"].split(b",") if b"GNU.sparse.map" in pax else pairs
-        values = [_decimal(number) for number in numbers if number]
+        values = [parse_decimal(number) for number in numbers if number]
         size = pax.get(b"GNU.sparse.size") or pax.get(b"GNU.sparse.realsize", b"")
-        return tuple(zip(values[::2], values[1::2], strict=False)), _decimal(size)
+        return tuple(zip(values[::2], values[1::2], strict=False)), parse_decimal(size)
 
     def _sparse_map(self) -> Segments:
         """Sparse format 1.0: the map lies in front of the data, decimal numbers by lines, padded to a block."""
@@ -324,10 +333,10 @@ class TarReader:
                 raise ImageError("a sparse file in the tar archive has too many pieces")
             text += bytes(self.take(BLOCK)) if self._left >= BLOCK else _cut_off()
             if wanted == 1 and b"\n" in text:
-                wanted = 1 + 2 * _decimal(text.partition(b"\n")[0])
+                wanted = 1 + 2 * parse_decimal(text.partition(b"\n")[0])
                 if wanted > 2 * MOST_SEGMENTS:
                     raise ImageError("a sparse file in the tar archive has too many pieces")
-        values = [_decimal(line) for line in text.split(b"\n")[1:wanted]]
+        values = [parse_decimal(line) for line in text.split(b"\n")[1:wanted]]
         return tuple(zip(values[::2], values[1::2], strict=True))
 
 
@@ -336,18 +345,20 @@ def normalise(name: bytes) -> bytes:
     if name.startswith(b"./"):
         name = name[2:]
     name = name.strip(b"/")
+    if len(name) > LONGEST_PATH:
+        raise ImageError(f"a path in the archive is longer than {LONGEST_PATH} bytes: `{show_name(name)}`")
     if _SIMPLE(name) and len(name) <= LONGEST_NAME:
         return name
     if b"\0" in name:
-        raise ImageError(f"the name `{_show(name)}` in the archive holds a NUL byte")
+        raise ImageError(f"the name `{show_name(name)}` in the archive holds a NUL byte")
     parts: list[bytes] = []
     for part in name.split(b"/"):
         if part == b"..":
             if not parts:
-                raise ImageError(f"the name `{_show(name)}` in the archive leads out of the image")
+                raise ImageError(f"the name `{show_name(name)}` in the archive leads out of the image")
             parts.pop()
         elif len(part) > LONGEST_NAME:
-            raise ImageError(f"the name `{_show(name)}` in the archive is longer than {LONGEST_NAME} bytes")
+            raise ImageError(f"the name `{show_name(name)}` in the archive is longer than {LONGEST_NAME} bytes")
         elif part and part != b".":
             parts.append(part)
     return b"/".join(parts)
@@ -360,100 +371,8 @@ def _padded(size: int) -> int:
     return size + -size % BLOCK
 
 
-def _show(name: bytes) -> str:
-    return name[:200].decode("utf-8", "backslashreplace")
-
-
 def _cut_off() -> bytes:
     raise ImageError("the tar archive is cut off")
-
-
-def _parse_number(field: bytes) -> int:
-    first = field[0]
-    if first & 0x80:
-        value = int.from_bytes(field, "big", signed=False) & ((1 << (8 * len(field) - 1)) - 1)
-        return value - (1 << (8 * len(field) - 1)) if first & 0x40 else value
-    text = field.partition(b"\0")[0].strip()
-    if not text:
-        return 0
-    if not text.isdigit():
-        raise ImageError("the tar archive is damaged: a header's number is none")
-    try:
-        return int(text, 8)
-    except ValueError:
-        raise ImageError("the tar archive is damaged: a header's number is none") from None
-
-
-def _decimal(text: bytes) -> int:
-    if not text.isdigit() or len(text) > 20:
-        raise ImageError("the tar archive is damaged: a pax record's number is none")
-    return int(text)
-
-
-def _seconds(text: bytes) -> int:
-    """Whole seconds, rounded down: pax times are decimal fractions and may be negative."""
-    match = re.fullmatch(rb"(-?)(\d{1,20})(?:\.(\d*))?", text)
-    if not match:
-        raise ImageError("the tar archive is damaged: a pax record's time is none")
-    seconds = int(match[2])
-    if match[1]:
-        return -seconds - (1 if match[3] and match[3].strip(b"0") else 0)
-    return seconds
-
-
-def _device(major: int, minor: int, name: bytes) -> int:
-    """`os.makedev` by Linux's rule, for every system; squashfs has 12 bits for the major and 20 for the minor."""
-    if not 0 <= major < 1 << 12 or not 0 <= minor < 1 << 20:
-        raise ImageError(f"the device `{_show(name)}` in the tar archive has the numbers {major}:{minor}")
-    return (minor & 0xFF) | (major << 8) | ((minor & ~0xFF) << 12)
-
-
-def _pax_records(data: bytes, pairs: list[bytes]) -> dict[bytes, bytes]:
-    """`LENGTH KEY=VALUE` lines; sparse format 0.0 repeats keys, so those go to `pairs` in order."""
-    records: dict[bytes, bytes] = {}
-    at = 0
-    while at < len(data):
-        space = data.find(b" ", at, at + 20)
-        length = int(data[at:space]) if space > at and data[at:space].isdigit() else 0
-        record = data[space + 1 : at + length]
-        key, equals, value = record[:-1].partition(b"=")
-        if length <= 0 or at + length > len(data) or not record.endswith(b"\n") or not equals:
-            if not data[at:].strip(b"\0"):
-                break
-            raise ImageError("the tar archive is damaged: a pax record is malformed")
-        if key in {b"GNU.sparse.offset", b"GNU.sparse.numbytes"}:
-            pairs.append(value)
-        elif value or key.startswith(b"SCHILY.xattr."):
-            records[key] = value
-        else:
-            records.pop(key, None)  # an empty value takes a global record back
-        at += length
-    return records
-
-
-def _xattrs(pax: dict[bytes, bytes]) -> Xattrs:
-    """SCHILY's form (star, GNU tar, Go, engines) wins over libarchive's where an archive has both."""
-    found: dict[bytes, bytes] = {}
-    for key, value in pax.items():
-        if key.startswith(b"LIBARCHIVE.xattr."):
-            name = urllib.parse.unquote_to_bytes(key[17:])
-            try:
-                found.setdefault(name, base64.b64decode(value + b"=" * (-len(value) % 4)))
-            except binascii.Error as error:
-                raise ImageError("the tar archive is damaged: an extended attribute is not base64") from error
-    for key, value in pax.items():
-        if key.startswith(b"SCHILY.xattr."):
-            found[key[13:]] = value
-    return tuple(sorted(found.items()))
-
-
-def _old_segments(data: bytes) -> list[tuple[int, int]]:
-    found = []
-    for at in range(0, len(data) - 23, 24):
-        if data[at] == 0 and data[at + 12] == 0:
-            break
-        found.append((_parse_number(data[at : at + 12]), _parse_number(data[at + 12 : at + 24])))
-    return found
 
 
 def _check_segments(segments: Segments, size: int, stored: int, name: bytes) -> None:
@@ -464,4 +383,4 @@ def _check_segments(segments: Segments, size: int, stored: int, name: bytes) -> 
             break
         end = offset + length
     if not 0 <= end <= size <= LARGEST_FILE or sum(length for _offset, length in segments) != stored:
-        raise ImageError(f"the sparse file `{_show(name)}` in the tar archive is damaged")
+        raise ImageError(f"the sparse file `{show_name(name)}` in the tar archive is damaged")
