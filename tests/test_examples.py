@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -48,29 +49,28 @@ def test_hello_says_the_same_under_both_engines(as_user, apptainer, hello):
 
 
 @pytest.mark.slow
-@pytest.mark.needs("plain-user", "squashfuse", "mmdebstrap", "mirror")
-def test_hello_builds_with_a_single_identity(as_user):
-    folder = as_user.folder("plain") / "hello"
-    shutil.copytree(CHECKOUT / "examples" / "hello", folder, ignore=shutil.ignore_patterns("*.sif"))
-    as_user.give(folder, "plain")
-    built = as_user(["sealift", "build", "-F", *release(), "hello.sif", "hello.def"], user="plain", cwd=folder)
-    assert built.returncode == 0, built.stderr.decode()
-    done = as_user(["sealift", "run", "--engine", "embedded", "hello.sif", "you"], user="plain", cwd=folder)
-    assert (done.returncode, done.stdout.decode().splitlines()[-1]) == (0, "Hello, you!"), done.stderr.decode()
+@pytest.mark.needs("root", "subuid-user", "plain-user", "squashfuse", "mmdebstrap", "mirror")
+def test_hello_is_the_same_whoever_builds_it_from_nothing(as_user, open_folder):
+    """Three builds, each with a cache of its own: the base, `apt-get install` and `useradd` included."""
+    digests = {}
+    for user in ("subuid", "plain", "root"):
+        base = open_folder if user == "root" else as_user.folder(user)
+        folder = base / "hello"
+        shutil.copytree(CHECKOUT / "examples" / "hello", folder, ignore=shutil.ignore_patterns("*.sif"))
 
+        def call(*arguments: str, user: str = user, folder: Path = folder) -> subprocess.CompletedProcess[bytes]:
+            argv = [str(as_user.bin / "sealift"), *arguments]
+            if user != "root":
+                return as_user(argv, user=user, cwd=folder)
+            env = os.environ | {"SEALIFT_CACHE_DIR": str(open_folder / "cache")}
+            return subprocess.run(argv, cwd=folder, env=env, capture_output=True, check=False)
 
-@pytest.mark.slow
-@pytest.mark.needs("root", "mmdebstrap", "mirror")
-def test_hello_builds_as_root(as_user, open_folder):
-    folder = open_folder / "hello"
-    shutil.copytree(CHECKOUT / "examples" / "hello", folder, ignore=shutil.ignore_patterns("*.sif"))
-    env = os.environ | {"SEALIFT_CACHE_DIR": str(open_folder / "cache")}
-    sealift = str(as_user.bin / "sealift")
-
-    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sealift, *arguments], cwd=folder, env=env, capture_output=True, text=True, check=False)
-
-    built = call("build", "-F", *release(), "hello.sif", "hello.def")
-    assert built.returncode == 0, built.stderr
-    done = call("run", "--engine", "embedded", "hello.sif", "root")
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "Hello, root!"), done.stderr
+        if user != "root":
+            as_user.give(folder, user)
+        built = call("build", "-F", *release(), "hello.sif", "hello.def")
+        assert built.returncode == 0, built.stderr.decode()
+        done = call("run", "--engine", "embedded", "hello.sif", user)
+        last = f"Hello, {user}!"
+        assert (done.returncode, done.stdout.decode().splitlines()[-1]) == (0, last), done.stderr.decode()
+        digests[user] = hashlib.sha256((folder / "hello.sif").read_bytes()).hexdigest()
+    assert len(set(digests.values())) == 1, digests

@@ -169,9 +169,15 @@ def _copies(shop: Workshop, step: Step) -> tuple[Copy, ...]:
 # Running.
 
 
+def _shows_itself(path: str) -> bool:
+    """Has the pack nothing that speaks of layers below it? A mount would show a whiteout as a device."""
+    with open_pack(path) as pack:
+        return not pack.whiteouts and not pack.lower_links
+
+
 def mounted_form(shop: Workshop, packs: Sequence[str], keys: Sequence[str]) -> str:
     """One squashfs that shows what `packs` make: a single pack as it is, else their merged image, kept in the store."""
-    if len(packs) == 1:
+    if len(packs) == 1 and _shows_itself(packs[0]):
         return packs[0]
 
     def make(file: BinaryIO) -> Digest:
