@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -17,7 +18,15 @@ from tests import parts
 from tests.ground import debian, install, layouts, services, session, users
 
 
+def _hear_signals() -> None:
+    """A run in the background (`&`, nohup) has signals ignored, and every program that a test starts would inherit it."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    _hear_signals()
     if not hasattr(config, "workerinput"):
         session.begin()
 
