@@ -19,7 +19,7 @@ from tests.ground import debian, install, layouts, services, session, users
 
 
 def _hear_signals() -> None:
-    """A run in the background (`&`, nohup) has signals ignored, which every program that a test starts would inherit."""
+    """A run in the background (`&`, nohup) has signals ignored, and the programs that tests start would inherit it."""
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
