@@ -50,7 +50,7 @@ def test_hello_says_the_same_under_both_engines(as_user, apptainer, hello):
 
 @pytest.mark.slow
 @pytest.mark.needs("root", "subuid-user", "plain-user", "squashfuse", "mmdebstrap", "mirror")
-def test_hello_is_the_same_whoever_builds_it_from_nothing(as_user, open_folder):
+def test_hello_is_the_same_whoever_builds_it_from_nothing(as_user: AsUser, open_folder: Path) -> None:
     """Three builds, each with a cache of its own: the base, `apt-get install` and `useradd` included."""
     digests = {}
     for user in ("subuid", "plain", "root"):
