@@ -50,7 +50,7 @@ def test_hello_says_the_same_under_both_engines(as_user, apptainer, hello):
 
 @pytest.mark.slow
 @pytest.mark.needs("root", "subuid-user", "plain-user", "squashfuse", "mmdebstrap", "mirror")
-def test_hello_is_the_same_whoever_builds_it_from_nothing(as_user: AsUser, open_folder: Path) -> None:
+def test_hello_is_the_same_whoever_builds_it_from_nothing(as_user, open_folder):
     """Three builds, each with a cache of its own: the base, `apt-get install` and `useradd` included."""
     digests = {}
     for user in ("subuid", "plain", "root"):
@@ -58,7 +58,7 @@ def test_hello_is_the_same_whoever_builds_it_from_nothing(as_user: AsUser, open_
         folder = base / "hello"
         shutil.copytree(CHECKOUT / "examples" / "hello", folder, ignore=shutil.ignore_patterns("*.sif"))
 
-        def call(*arguments: str, user: str = user, folder: Path = folder) -> subprocess.CompletedProcess[bytes]:
+        def call(*arguments, user=user, folder=folder):
             argv = [str(as_user.bin / "sealift"), *arguments]
             if user != "root":
                 return as_user(argv, user=user, cwd=folder)
