@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,20 +58,21 @@ def test_hello_is_the_same_whoever_builds_it_from_nothing(as_user, open_folder):
         base = open_folder if user == "root" else as_user.folder(user)
         folder = base / "hello"
         shutil.copytree(CHECKOUT / "examples" / "hello", folder, ignore=shutil.ignore_patterns("*.sif"))
-
-        def call(*arguments, user=user, folder=folder):
-            argv = [str(as_user.bin / "sealift"), *arguments]
-            if user != "root":
-                return as_user(argv, user=user, cwd=folder)
-            env = os.environ | {"SEALIFT_CACHE_DIR": str(open_folder / "cache")}
-            return subprocess.run(argv, cwd=folder, env=env, capture_output=True, check=False)
-
         if user != "root":
             as_user.give(folder, user)
-        built = call("build", "-F", *release(), "hello.sif", "hello.def")
+        built = _call(as_user, user, folder, "build", "-F", *release(), "hello.sif", "hello.def")
         assert built.returncode == 0, built.stderr.decode()
-        done = call("run", "--engine", "embedded", "hello.sif", user)
+        done = _call(as_user, user, folder, "run", "--engine", "embedded", "hello.sif", user)
         last = f"Hello, {user}!"
         assert (done.returncode, done.stdout.decode().splitlines()[-1]) == (0, last), done.stderr.decode()
         digests[user] = hashlib.sha256((folder / "hello.sif").read_bytes()).hexdigest()
     assert len(set(digests.values())) == 1, digests
+
+
+def _call(as_user: Any, user: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    argv = [str(as_user.bin / "sealift"), *arguments]
+    if user == "root":
+        env = os.environ | {"SEALIFT_CACHE_DIR": str(folder.parent / "cache")}
+        return subprocess.run(argv, cwd=folder, env=env, capture_output=True, check=False)
+    done: subprocess.CompletedProcess[bytes] = as_user(argv, user=user, cwd=folder)
+    return done
