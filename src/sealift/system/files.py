@@ -137,6 +137,7 @@ def explain_oserror(error: OSError, doing: str) -> SealiftError:
                 hints=("choose a folder that you can write",),
             )
         case errno.ENOENT | errno.ENOTDIR:
-            return HostError(f"not found while {doing}:{where}")
+            folder = os.path.dirname(os.fsdecode(error.filename)) if error.filename else ""
+            return HostError(f"not found while {doing}:{where}", hints=(f"see what is there: ls {folder or '.'}",))
         case _:
             return HostError(f"{doing} failed:{where} {error.strerror or error}")
