@@ -60,7 +60,7 @@ HEADINGS = st.sampled_from(
         ),
         *("%startscript\n", "%arguments\n", "%files\n", "%files -x\n", "%files from nowhere\n", "%apprun foo\n"),
         *("%applabels foo bar\n", "%appenv  foo\n", "%apphelp b.c\n", "%apptest foo\n", "%AppRun foo\n", "%apprun\n"),
-        *("  %help\n", "%help\t\n", "%oops\n", "%\n", "%pre\n", "%appstart foo\n"),
+        *("  %help\n", "%help\t\n", "%oops\n", "%\n", "%appstart foo\n"),
     ]
 )
 LINES = st.sampled_from(
