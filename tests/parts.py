@@ -61,6 +61,7 @@ PARTS = (
     _programs("squashfuse", packages=("squashfuse",)),
     _programs("fuse-overlayfs", packages=("fuse-overlayfs",)),
     _programs("umoci", packages=("umoci",)),
+    _programs("ldconfig", packages=("libc-bin",)),
     _programs("skopeo", packages=("skopeo",)),
     _programs("docker", "dockerd", "docker", packages=("docker.io",), also=("root",)),
     _programs("podman", packages=("podman", "crun", "uidmap"), also=("subuid-user",)),

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import struct
 import subprocess
 from pathlib import Path
@@ -57,7 +56,7 @@ def test_a_cache_that_is_none(cache: bytes) -> None:
     assert gpu.cached_libraries(cache, "x86_64") == []
 
 
-@pytest.mark.skipif(shutil.which("ldconfig", path="/sbin:/usr/sbin") is None, reason="this host has no ldconfig")
+@pytest.mark.needs("ldconfig")
 def test_the_same_as_ldconfig_prints() -> None:
     said = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=True).stdout
     marks = {"x86_64": "libc6,x86-64", "aarch64": "libc6,AArch64"}
