@@ -25,18 +25,19 @@ class LaunchPlan:
     `image` is any form of IMAGE (`flows.run.local_image`) before a run begins, a SIF, squashfs or folder behind it.
 
     - Environment: `env` are variables set for the container whatever the image says (`--env`), `env_files` files that
-      a shell reads. `clean_env` keeps the host's variables out. `no_eval` passes the values on as they are, and `no_umask`
-      sets 0022 in place of the caller's umask.
-    - Files: `binds` (`-B`), `mounts` (`--mount`, each as typed: `type=bind,source=…,destination=…`), `overlays` (each as
-      typed: PATH[:ro]), `writable` (changes go to the folder that is the image), `writable_tmpfs` (they are
-      forgotten), `scratch` (folders that live as long as the program), `workdir` (where those and /tmp lie on the host, with
-      `contain`), `no_mount` (names of Apptainer's mounts and absolute paths that are left out), `home`, `no_home`.
-      `pwd` is the working directory inside; None keeps the caller's where it exists inside. `dns` are servers for
-      /etc/resolv.conf, parted by commas.
+      a shell reads. `clean_env` keeps the host's variables out. `no_eval` passes the values on as they are, and
+      `no_umask` sets 0022 in place of the caller's umask.
+    - Files: `binds` (`-B`), `mounts` (`--mount`, each as typed: `type=bind,source=…,destination=…`), `overlays` (each
+      as typed: PATH[:ro]), `writable` (changes go to the folder that is the image), `writable_tmpfs` (they are
+      forgotten), `scratch` (folders that live as long as the program), `workdir` (where those and /tmp lie on the
+      host, with `contain`), `no_mount` (names of Apptainer's mounts and absolute paths that are left out), `home`,
+      `no_home`. `pwd` is the working directory inside; None keeps the caller's where it exists inside. `dns` are
+      servers for /etc/resolv.conf, parted by commas.
     - Namespaces: `contain` gives an own /tmp, /var/tmp and home; `contain_all` also IPC and PID namespaces and a
-      clean environment; `compat` is `contain_all`, `no_init`, `no_umask`, `no_eval` and `writable_tmpfs`. `pid`, `ipc`, `uts`,
-      `net` and `userns` ask for single ones, `no_pid` takes the one of `contain_all` away, and `no_init` lets the
-      program be process 1 of its own. `hostname` means `uts`. `network` are names parted by commas; `none` is one.
+      clean environment; `compat` is `contain_all`, `no_init`, `no_umask`, `no_eval` and `writable_tmpfs`. `pid`,
+      `ipc`, `uts`, `net` and `userns` ask for single ones, `no_pid` takes the one of `contain_all` away, and
+      `no_init` lets the program be process 1 of its own. `hostname` means `uts`. `network` are names parted by
+      commas; `none` is one.
     - Rights: `fakeroot` shows root inside; `keep_privs`, `no_privs`, `add_caps`, `drop_caps` (parted by commas) and
       `security` (each as typed) are Apptainer's.
     - `engine_options` are further options of Apptainer, word by word, which other engines refuse by name.
