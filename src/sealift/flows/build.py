@@ -20,8 +20,10 @@ from sealift.deffile.whole_image import text_of_reference
 from sealift.errors import UsageError
 from sealift.evidence.opening import SQUASHFS_MAGIC
 from sealift.flows.base import Base, fetch_base, open_local_image
-from sealift.flows.finish import Ready, check_target, write_result
+from sealift.flows.finish import write_result
+from sealift.flows.ready import Ready
 from sealift.flows.requests import BuildRequest, BuildResult
+from sealift.flows.targets import check_target, parse_target
 from sealift.flows.workshop import Workshop, check_pack, open_workshop, verify_pack
 from sealift.packs.merge import merge
 from sealift.packs.pack import open_pack
@@ -46,11 +48,12 @@ def build(request: BuildRequest) -> BuildResult:
 
     The target is written whole or not at all. Raises the kinds of SealiftError: what is wrong, and what mends it.
     """
-    check_target(request.target, force=request.force)
+    target = parse_target(request.target, sandbox=request.sandbox)
+    check_target(target, force=request.force)
     source = parse_source(request.spec)
     with open_workshop(request) as shop:
         ready = _converted(shop, source) if source is not None else _built(shop, request.spec)
-        result = write_result(shop, ready)
+        result = write_result(shop, ready, target)
         shop.store.prune()
         return result
 

@@ -14,13 +14,14 @@ class BuildRequest:
 
     `architecture` is a name that `find_architecture` knows, None for this host's. `insecure` allows plain HTTP and
     unchecked certificates for registries that are not on loopback. `environment` is the caller's, read once.
-    `want_digest` reads the image once more for its SHA-256.
+    `want_digest` reads the image once more for its SHA-256. `sandbox` writes a directory.
     """
 
     target: str
     spec: str
     environment: Mapping[str, str]
     force: bool = False
+    sandbox: bool = False
     architecture: str | None = None
     build_arguments: Mapping[str, str] = field(default_factory=dict)
     build_argument_file: str | None = None
@@ -36,12 +37,13 @@ class BuildRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildResult:
-    """`seconds` maps a stage of the work to its wall time.
+    """`form` is that of `targets.Form`; `seconds` maps a stage of the work to its wall time.
 
     `digest` is the SHA-256 of the file as text, `""` when nobody wanted to know.
     """
 
     image: str
+    form: str
     digest: str
     tree_digest: str
     size: int
@@ -54,6 +56,7 @@ class BuildResult:
     def as_json(self) -> dict[str, object]:
         return {
             "image": self.image,
+            "form": self.form,
             "digest": self.digest,
             "tree_digest": self.tree_digest,
             "size": self.size,
