@@ -32,6 +32,7 @@ COMMANDS = (
     Command(name="shell", module="run", summary="open a shell in the image"),
     Command(name="test", module="run", summary="run the image's %test"),
     Command(name="inspect", module="inspection", summary="show what an image says of itself"),
+    Command(name="sites", module="sites", summary="show what is known of the machines that images are meant for"),
     Command(name="doctor", module="doctor", summary="show what this host can do, and what mends the rest"),
     Command(name="cache", module="cache", summary="show, prune or verify the cache"),
 )
@@ -100,7 +101,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     module = cast("CommandModule", importlib.import_module(f"sealift.cli.{command.module}"))
     parser = Parser(prog=f"sealift {command.name}", description=command.summary[0].upper() + command.summary[1:])
     module.configure(parser, command.name)
-    options = parser.parse_args(arguments[1:])
+    # A command whose words are a list says so: argparse then lets flags stand between them.
+    parse = parser.parse_intermixed_args if getattr(module, "INTERMIXED", False) else parser.parse_args
+    options = parse(arguments[1:])
     options.verb = command.name
     return _guarded(module, options)
 

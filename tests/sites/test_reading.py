@@ -1,0 +1,112 @@
+"""Profiles as text: what is read, and every fault named at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from sealift.errors import UsageError
+from sealift.sites.profile import Fact, Source
+from sealift.sites.reading import find_key, load_keys, load_sources, read_profile
+
+RIGHT = b"""
+schema = 1
+name = "mine"
+extends = "slurm"
+aliases = ["my"]
+collected = "2026-11-22"
+
+[sources]
+W = { url = "https://site.example/gpu", date = "2026-11-20", kind = "official" }
+
+[gpu]
+driver = { value = "580.105.08", source = ["W"], note = "spring", verified = "2026-11-21" }
+count = 4
+capability = { value = "8.0", source = ["W", "N1"] }
+
+[nccl.env]
+NCCL_CROSS_NIC = "1"
+
+[filesystems.scratch]
+images = true
+"""
+
+
+def test_a_profile_is_read_with_where_each_fact_comes_from() -> None:
+    text = read_profile(RIGHT, file="mine.toml")
+    site = Source(key="W", kind="official", url="https://site.example/gpu", date="2026-11-20")
+    yours = Source(key="mine.toml", kind="yours")
+    assert (text.name, text.extends, text.aliases, text.collected) == ("mine", "slurm", ("my",), "2026-11-22")
+    assert list(text.facts.values()) == [
+        Fact(
+            key="gpu.driver",
+            value="580.105.08",
+            file="mine.toml",
+            sources=(site,),
+            note="spring",
+            verified="2026-11-21",
+        ),
+        Fact(key="gpu.count", value=4.0, file="mine.toml", sources=(yours,)),
+        Fact(key="gpu.capability", value="8.0", file="mine.toml", sources=(site, load_sources()["N1"])),
+        Fact(key="nccl.env.NCCL_CROSS_NIC", value="1", file="mine.toml", sources=(yours,)),
+        Fact(key="filesystems.scratch.images", value=True, file="mine.toml", sources=(yours,)),
+    ]
+
+
+def test_every_fault_is_named_at_once() -> None:
+    wrong = b"""
+name = "Mine!"
+[gpu]
+drivr = "580"
+count = "four"
+model = { value = "A100", source = ["nowhere"] }
+[slurm]
+qos = "regular"
+mpi_types = [1]
+[sources]
+X = "a page"
+"""
+    with pytest.raises(UsageError) as caught:
+        read_profile(wrong, file="mine.toml")
+    assert caught.value.message == (
+        "`mine.toml` is not a site profile:\n"
+        "  - `schema = 1` is missing: this Sealift reads no other\n"
+        "  - `name` has to be lower-case letters, digits, `.`, `_` and `-`\n"
+        "  - the source `X` has to say its `kind`, and where there is one its `url` and `date`\n"
+        "  - there is no key `gpu.drivr`: did you mean `gpu.driver`?\n"
+        "  - `gpu.count` has to be a number\n"
+        "  - `gpu.model` names the source `nowhere`, which is not under `[sources]`\n"
+        "  - `slurm.qos` has to be a list of texts in quotes\n"
+        "  - `slurm.mpi_types` has to be a list of texts in quotes"
+    )
+    assert caught.value.hints == ("the keys and their types: sealift sites --keys",)
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe", b"name = ", b"[a]\n[a]\n"], ids=["bytes", "half", "twice"])
+def test_what_is_not_toml_says_so(data: bytes) -> None:
+    with pytest.raises(UsageError, match="`x` is not TOML"):
+        read_profile(data, file="x")
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [
+        ("gpu.driver", "gpu.driver"),
+        ("nccl.env.NCCL_DEBUG", "nccl.env.*"),
+        ("engines.podman-hpc.gpu_flags", "engines.*.gpu_flags"),
+        ("engines.order", "engines.order"),
+    ],
+)
+def test_keys_are_found_by_pattern(name: str, pattern: str) -> None:
+    key = find_key(name)
+    assert key is not None
+    assert key.pattern == pattern
+
+
+@pytest.mark.parametrize("name", ["gpu", "gpu.driver.version", "nccl.env", "engines.gpu_flags.x.y", ""])
+def test_other_names_are_no_keys(name: str) -> None:
+    assert find_key(name) is None
+
+
+def test_every_key_has_a_type_and_says_what_it_means() -> None:
+    assert {key.type for key in load_keys()} == {"text", "number", "texts", "flag"}
+    assert all(key.says for key in load_keys())
