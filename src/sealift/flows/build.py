@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from sealift.core.epoch import choose_epoch
 from sealift.core.event import Said
-from sealift.core.reference import ImageSource, parse_source
+from sealift.core.reference import ImageSource, OrasSource, parse_source
 from sealift.deffile.arguments import Prepared, prepare, read_build_arguments
 from sealift.deffile.characters import encode
 from sealift.deffile.sniff import refuse_other_files
@@ -20,20 +20,19 @@ from sealift.deffile.whole_image import text_of_reference
 from sealift.errors import UsageError
 from sealift.evidence.opening import SQUASHFS_MAGIC
 from sealift.flows.base import Base, fetch_base, open_local_image
+from sealift.flows.baseroot import root_of_packs
 from sealift.flows.finish import write_result
 from sealift.flows.ready import Ready
 from sealift.flows.requests import BuildRequest, BuildResult
 from sealift.flows.targets import check_target, parse_target
 from sealift.flows.workshop import Workshop, check_pack, open_workshop, verify_pack
-from sealift.packs.merge import merge
-from sealift.packs.pack import open_pack
 from sealift.packs.tarlayer import pack_tar
 from sealift.sections import metadata
 from sealift.sections.draft import Added
 from sealift.sections.inner import added_from_json, added_to_json
 from sealift.sections.layer import layer_tar
 from sealift.sections.oci_environment import oci_config_json
-from sealift.sections.root import CONTENT_LIMIT, EmptyRoot, RecordedRoot, TreeRoot
+from sealift.sections.root import RecordedRoot
 from sealift.sif.reader import is_sif
 
 if TYPE_CHECKING:
@@ -52,8 +51,13 @@ def build(request: BuildRequest) -> BuildResult:
     check_target(target, force=request.force)
     source = parse_source(request.spec)
     with open_workshop(request) as shop:
-        ready = _converted(shop, source) if source is not None else _built(shop, request.spec)
-        result = write_result(shop, ready, target)
+        if request.as_it_is and isinstance(source, OrasSource) and target.kind == "sif":
+            from sealift.flows.sifs import write_fetched
+
+            result = write_fetched(shop, source, target)
+        else:
+            ready = _converted(shop, source) if source is not None else _built(shop, request.spec)
+            result = write_result(shop, ready, target)
         shop.store.prune()
         return result
 
@@ -61,7 +65,7 @@ def build(request: BuildRequest) -> BuildResult:
 def _converted(shop: Workshop, source: ImageSource) -> Ready:
     """An image as it is, with `/.singularity.d` added: what `apptainer build x.sif docker://…` makes."""
     agent, _, rest = shop.request.spec.partition(":")
-    text = text_of_reference(agent, rest.removeprefix("//") if agent == "docker" else rest)
+    text = text_of_reference(agent, rest.removeprefix("//") if agent in ("docker", "oras") else rest)
     base = fetch_base(shop, source)
     return _ready_without_sections(shop, prepare(encode(text), file=shop.request.spec), base)
 
@@ -186,18 +190,9 @@ def _kept_metadata(shop: Workshop, key: str) -> metadata.Metadata | None:
 
 
 def _metadata_of_base(shop: Workshop, prepared: Prepared, stage: Stage, base: Base, epoch: int) -> metadata.Metadata:
-    with contextlib.ExitStack() as stack:
-        packs = [stack.enter_context(open_pack(path)) for path in base.packs]
-        merged = merge(packs, base_count=len(packs)) if packs else None
-
-        def read(row: int) -> bytes:
-            if merged is None:
-                raise ValueError("an empty tree has no rows")
-            pieces = merged.packs[merged.pack_of[row]].read(merged.row_of[row])
-            return b"".join(pieces)[:CONTENT_LIMIT]
-
+    with root_of_packs(base.packs) as root:
         return metadata.whole(
-            TreeRoot(tree=merged.tree, read=read) if merged is not None else EmptyRoot(),
+            root,
             stage,
             definition_text=prepared.text,
             architecture=shop.architecture.oci,

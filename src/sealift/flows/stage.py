@@ -20,6 +20,7 @@ from sealift.deffile.arguments import Prepared
 from sealift.errors import DefinitionError, SectionError, TestFailed
 from sealift.flows.agents import base_of_stage
 from sealift.flows.base import Base
+from sealift.flows.baseroot import root_of_packs
 from sealift.flows.rooms import find_footing, opened_sandbox
 from sealift.flows.sources import digest_sources
 from sealift.flows.workshop import Workshop, check_pack, digest_of, verify_pack
@@ -42,7 +43,7 @@ from sealift.sections.plan import (
     Step,
     plan_stage,
 )
-from sealift.sections.root import EmptyRoot, RecordedRoot, recorded_from_json
+from sealift.sections.root import RecordedRoot, recorded_from_json
 
 UMASK = 0o002
 """Apptainer's, for scripts and copies alike."""
@@ -246,8 +247,9 @@ def _placed_steps(prepared: Prepared, number: int, sandbox: Sandbox) -> tuple[St
 
 
 def _begin(sandbox: Sandbox, stage: Any, base: Base) -> None:
-    seen = recorded_from_json(sandbox.call("sealift.sections.inner:look_at_metadata"))
-    added = metadata.begin(seen if base.packs else EmptyRoot(), stage, config=base.config)
+    # The sandbox shows mount points of its own, which are not the base's.
+    with root_of_packs(base.packs) as root:
+        added = metadata.begin(root, stage, config=base.config)
     sandbox.call("sealift.sections.inner:write_metadata", added=inner.added_to_json(added))
 
 

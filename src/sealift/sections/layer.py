@@ -36,6 +36,8 @@ def write_added(root: str, added: Iterable[Added]) -> None:
         if entry.kind == "directory":
             os.makedirs(place, exist_ok=True)
             os.chmod(place, entry.mode)
+            # A mount point of the sandbox may be there, with a time of its own.
+            os.utime(place)
         elif entry.kind == "symlink":
             if os.path.lexists(place):
                 os.unlink(place)
