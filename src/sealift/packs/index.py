@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import json
 import struct
-import sys
 import zlib
 from array import array
 from collections.abc import Callable, Iterator
@@ -31,6 +30,7 @@ from typing import Any
 
 from sealift.core.tree import Tree, Xattrs
 from sealift.errors import StoreError
+from sealift.packs.columns import bytes_of, column_bytes, path_bytes, path_pieces, read_column, text_of
 from sealift.squashfs.placement import Fragments, Placement
 
 MAGIC = b"SLPACK\x1a\n"
@@ -92,26 +92,29 @@ def encode_index(index: Index) -> Iterator[bytes]:
     tree, placement = index.tree, index.placement
     rest = json.dumps(
         {
-            "links": {str(row): _text(target) for row, target in tree.links.items()},
-            "xattrs": [[[_text(name), _text(value)] for name, value in pairs] for pairs in tree.xattr_sets],
-            "lower": [[_text(link.path), _text(link.target)] for link in index.lower_links],
+            "links": {str(row): text_of(target) for row, target in tree.links.items()},
+            "xattrs": [[[text_of(name), text_of(value)] for name, value in pairs] for pairs in tree.xattr_sets],
+            "lower": [[text_of(link.path), text_of(link.target)] for link in index.lower_links],
             "torn": index.torn,
         },
         separators=(",", ":"),
     ).encode("ascii")
-    path_bytes = sum(map(len, tree.paths)) + max(len(tree) - 1, 0)
     yield _HEAD.pack(
-        len(tree), path_bytes, len(placement.blocks), len(index.fragments.starts), len(index.lower_links), len(rest)
+        len(tree),
+        path_bytes(tree.paths),
+        len(placement.blocks),
+        len(index.fragments.starts),
+        len(index.lower_links),
+        len(rest),
     )
     for column in (
         tree.modes, tree.uids, tree.gids, tree.mtimes, tree.rdevs, tree.sizes, tree.groups, tree.xattrs,
         placement.starts, placement.firsts, placement.fragments, placement.offsets, index.flags,
         placement.blocks, index.fragments.starts, index.fragments.sizes, index.fragment_plain,
     ):  # fmt: skip
-        yield _to_bytes(column)
+        yield column_bytes(column)
     yield tree.digests
-    for start in range(0, len(tree), _PATHS_AT_ONCE):
-        yield (b"\0" if start else b"") + b"\0".join(tree.paths[start : start + _PATHS_AT_ONCE])
+    yield from path_pieces(tree.paths)
     yield rest
 
 
@@ -127,36 +130,25 @@ def decode_index(plain: Callable[[int], bytes]) -> Index:
 
 
 HINTS = ("remove damaged entries: sealift cache verify",)
-_PATHS_AT_ONCE = 1 << 14
 
 
 def _decode(plain: Callable[[int], bytes]) -> Index:
-    rows, path_bytes, blocks, fragments, lower, rest_bytes = _HEAD.unpack(plain(_HEAD.size))
-    if max(rows, path_bytes, blocks, fragments, rest_bytes) > _LARGEST:
+    rows, path_length, blocks, fragments, lower, rest_length = _HEAD.unpack(plain(_HEAD.size))
+    if max(rows, path_length, blocks, fragments, rest_length) > _LARGEST:
         raise ValueError("too large")
 
-    def column(code: str, count: int) -> array[int]:
-        values = array(code)
-        data = plain(count * values.itemsize)
-        if len(data) != count * values.itemsize:
-            raise ValueError("too short")
-        values.frombytes(data)
-        if sys.byteorder == "big":
-            values.byteswap()
-        return values
-
     modes, uids, gids, mtimes, rdevs, sizes, groups, xattrs, starts, firsts, row_fragments, offsets, flags = (
-        column(code, rows) for code in _ROW_COLUMNS
+        read_column(plain, code, rows) for code in _ROW_COLUMNS
     )
-    words = column("I", blocks)
-    fragment_columns = column("Q", fragments), column("I", fragments), column("I", fragments)
+    words = read_column(plain, "I", blocks)
+    fragment_starts, fragment_sizes, fragment_plain = (read_column(plain, code, fragments) for code in "QII")
     digests = plain(32 * rows)
-    paths = plain(path_bytes).split(b"\0") if rows else []
-    rest: dict[str, Any] = json.loads(plain(rest_bytes))
+    paths = plain(path_length).split(b"\0") if rows else []
+    rest: dict[str, Any] = json.loads(plain(rest_length))
     if plain(1) or len(paths) != rows or len(digests) != 32 * rows or len(rest["lower"]) != lower:
         raise ValueError("lengths do not fit")
     sets: tuple[Xattrs, ...] = tuple(
-        tuple((_bytes(name), _bytes(value)) for name, value in pairs) for pairs in rest["xattrs"]
+        tuple((bytes_of(name), bytes_of(value)) for name, value in pairs) for pairs in rest["xattrs"]
     )
     if xattrs and max(xattrs) >= len(sets):
         raise ValueError("xattr set out of range")
@@ -172,15 +164,15 @@ def _decode(plain: Callable[[int], bytes]) -> Index:
             groups=groups,
             xattrs=xattrs,
             xattr_sets=sets,
-            links={int(row): _bytes(target) for row, target in rest["links"].items()},
+            links={int(row): bytes_of(target) for row, target in rest["links"].items()},
             digests=digests,
         ),
         placement=Placement(starts=starts, firsts=firsts, blocks=words, fragments=row_fragments, offsets=offsets),
-        fragments=Fragments(starts=fragment_columns[0], sizes=fragment_columns[1]),
-        fragment_plain=fragment_columns[2],
+        fragments=Fragments(starts=fragment_starts, sizes=fragment_sizes),
+        fragment_plain=fragment_plain,
         torn=tuple(rest["torn"]),
         flags=flags,
-        lower_links=tuple(LowerLink(path=_bytes(path), target=_bytes(target)) for path, target in rest["lower"]),
+        lower_links=tuple(LowerLink(path=bytes_of(path), target=bytes_of(target)) for path, target in rest["lower"]),
     )
 
 
@@ -221,18 +213,3 @@ def decode_footer(data: bytes) -> Footer:
         block_size=block,
         compressor=compressor,
     )
-
-
-def _to_bytes(values: array[int]) -> bytes:
-    if sys.byteorder == "big":
-        values = values[:]
-        values.byteswap()
-    return values.tobytes()
-
-
-def _text(data: bytes) -> str:
-    return data.decode("latin-1")
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("latin-1")
