@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from sealift.errors import UsageError
@@ -110,3 +113,9 @@ def test_other_names_are_no_keys(name: str) -> None:
 def test_every_key_has_a_type_and_says_what_it_means() -> None:
     assert {key.type for key in load_keys()} == {"text", "number", "texts", "flag"}
     assert all(key.says for key in load_keys())
+
+
+def test_the_profile_that_the_documentation_shows_is_right() -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/sites.md").read_text()
+    (block,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert read_profile(block.encode(), file="mycluster.toml").name == "mycluster"
