@@ -78,6 +78,26 @@ def open_tar(path: str, *, spool: str) -> Iterator[TarFolder]:
             raise
 
 
+@contextlib.contextmanager
+def opened_stream(stream: BinaryIO, *, spool: str, shown: str) -> Iterator[TarFolder]:
+    """Index a tar file that comes as a plain stream: it is first copied to a nameless file in `spool`.
+
+    `shown` is how messages call it. Raises ImageError when it is no tar file, HostError when it cannot be kept.
+    """
+    import tempfile
+
+    os.makedirs(spool, mode=0o700, exist_ok=True)
+    with tempfile.TemporaryFile(dir=spool) as target:
+        try:
+            while data := stream.read(1 << 20):
+                target.write(data)
+            target.flush()
+        except OSError as error:
+            raise explain_oserror(error, f"keeping {shown}") from error
+        target.seek(0)
+        yield _index(cast("BinaryIO", target), f"/dev/fd/{target.fileno()}", shown)
+
+
 def _index(file: BinaryIO, again: str, shown: str) -> TarFolder:
     files: dict[str, Range] = {}
     links: dict[str, str] = {}

@@ -42,7 +42,7 @@ def open_registry_image(
     resolved = registry.resolve(reference, platform, known=store.read_blob)
     for digest, data in resolved.documents.items():
         store.put_blob(data, digest)
-    downloads = _Downloads(
+    downloads = Downloads(
         reference.pinned(resolved.digest),
         registry=registry,
         store=store,
@@ -75,8 +75,11 @@ def open_registry_image(
         )
 
 
-class _Downloads:
-    """The layers on their way: each digest once, however many layers have it."""
+class Downloads:
+    """Blobs on their way into the store: each digest once, however many layers have it.
+
+    `opener` makes a blob known; `start` or `arrival` begin to bring it; `close` ends what has not ended.
+    """
 
     def __init__(
         self,
@@ -167,7 +170,7 @@ class _Downloads:
 class _Opener:
     """What `Layer.open` calls."""
 
-    def __init__(self, downloads: _Downloads, digest: Digest) -> None:
+    def __init__(self, downloads: Downloads, digest: Digest) -> None:
         self._downloads = downloads
         self._digest = digest
 

@@ -37,14 +37,16 @@ class _Item:
 def open_docker_archive(source: DockerArchiveSource, platform: Platform, *, spool: str) -> Iterator[BaseImage]:
     """An image of an archive. Its layers are given uncompressed, so that their digest is the `diff_id`."""
     with open_tar(source.path, spool=spool) as tar:
-        yield _image(tar, source, platform)
+        yield image_of_archive(tar, source, platform)
 
 
-def _image(tar: TarFolder, source: DockerArchiveSource, platform: Platform) -> BaseImage:
+def image_of_archive(tar: TarFolder, source: DockerArchiveSource, platform: Platform | None) -> BaseImage:
+    """The image that `source` names in an archive that is open; with a platform, NotFoundError for another one's."""
     item = _choose(_items(tar, source), source)
     config_data = tar.read(item.config, CONFIG_LIMIT)
     config = parse_config(config_data)
-    check_architecture(config.platform, platform, name=str(source))
+    if platform is not None:
+        check_architecture(config.platform, platform, name=str(source))
     if len(config.diff_ids) != len(item.layers):
         raise ImageError(f"`{source}` has {len(item.layers)} layers, but its config speaks of {len(config.diff_ids)}")
     return BaseImage(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, TypeVar
 
 from sealift.core.digest import Digest
-from sealift.core.reference import ImageSource
+from sealift.core.reference import OciSource
 from sealift.errors import ImageError, MismatchError
 from sealift.oci.config import ImageConfig
 
@@ -70,7 +70,7 @@ class BaseImage:
     `digest` is None. `manifest` are the manifest's bytes, or b"".
     """
 
-    source: ImageSource
+    source: OciSource
     origin: str
     digest: Digest | None
     index: Digest | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,10 +10,18 @@ from dataclasses import dataclass, field
 from sealift import __version__
 from sealift.bases.docker import open_registry_image
 from sealift.bases.dockerarchive import open_docker_archive
+from sealift.bases.dockerdaemon import open_daemon_image
 from sealift.bases.image import BaseImage
 from sealift.bases.layout import open_layout, open_layout_archive
 from sealift.core.event import Events, Said, ignore
-from sealift.core.reference import DockerArchiveSource, ImageSource, LayoutArchiveSource, LayoutSource, Reference
+from sealift.core.reference import (
+    DockerArchiveSource,
+    DockerDaemonSource,
+    LayoutArchiveSource,
+    LayoutSource,
+    OciSource,
+    Reference,
+)
 from sealift.oci.manifest import Platform
 from sealift.registry import Access, Pacing, Patience, Registry, load_credentials, load_registries_conf
 from sealift.store import Store
@@ -33,7 +40,7 @@ class Network:
 
 @contextlib.contextmanager
 def open_image(
-    source: ImageSource,
+    source: OciSource,
     platform: Platform,
     *,
     store: Store,
@@ -41,7 +48,7 @@ def open_image(
     events: Events = ignore,
 ) -> Iterator[BaseImage]:
     """The image as a value, usable within the block: its end gives back connections and files."""
-    spool = os.path.join(store.root, "parts")
+    spool = store.parts_folder
     match source:
         case Reference():
             with _open_reference(source, platform, store, network, events) as image:
@@ -55,6 +62,9 @@ def open_image(
         case DockerArchiveSource():
             with open_docker_archive(source, platform, spool=spool) as image:
                 yield image
+        case DockerDaemonSource():
+            with open_daemon_image(source, platform, store=store, env=network.env, events=events) as image:
+                yield image
 
 
 @contextlib.contextmanager
@@ -62,6 +72,24 @@ def _open_reference(
     reference: Reference, platform: Platform, store: Store, network: Network, events: Events
 ) -> Iterator[BaseImage]:
     cancelled = threading.Event()
+    with (
+        opened_registry(network, cancelled, events) as (registry, web),
+        open_registry_image(
+            reference,
+            platform,
+            registry=registry,
+            store=store,
+            cancelled=cancelled,
+            elsewhere=web,
+            events=events,
+        ) as image,
+    ):
+        yield image
+
+
+@contextlib.contextmanager
+def opened_registry(network: Network, cancelled: threading.Event, events: Events) -> Iterator[tuple[Registry, Web]]:
+    """A client of registries as `network` asks for it; `cancelled` ends its waiting."""
 
     def sleep(seconds: float) -> None:
         cancelled.wait(seconds)
@@ -76,18 +104,8 @@ def _open_reference(
         patience=network.patience,
         pacing=Pacing(sleep=sleep, cancelled=cancelled.is_set, tell=tell),
     )
-    registry = Registry(access, load_registries_conf(network.env), insecure=network.insecure, events=events)
     try:
-        with open_registry_image(
-            reference,
-            platform,
-            registry=registry,
-            store=store,
-            cancelled=cancelled,
-            elsewhere=web,
-            events=events,
-        ) as image:
-            yield image
+        yield Registry(access, load_registries_conf(network.env), insecure=network.insecure, events=events), web
     finally:
         if isinstance(web, HttpWeb):
             web.close()

@@ -11,7 +11,7 @@ from sealift.errors import UsageError
 
 def configure(parser: argparse.ArgumentParser, _name: str) -> None:
     parser.add_argument("image", metavar="IMAGE", help="the SIF to write, for instance hello.sif")
-    parser.add_argument("spec", metavar="SPEC", help="a definition file, docker://…, oci:…, an image")
+    parser.add_argument("spec", metavar="SPEC", help="a definition file, docker://…, oras://…, oci:…, an image")
     parser.add_argument("--build-arg", action="append", default=[], metavar="K=V", help="a value for {{ K }}")
     parser.add_argument("--build-arg-file", metavar="FILE", help="lines of K=V")
     parser.add_argument("--warn-unused-build-args", action="store_true", help="warn about unused ones only")
@@ -55,6 +55,7 @@ def execute(options: argparse.Namespace) -> int:
                 no_test=getattr(options, "notest", False),
                 no_cache=getattr(options, "no_cache", False),
                 insecure=options.no_https,
+                as_it_is=getattr(options, "as_it_is", False),
                 compression=options.compression,
                 block_size=options.block_size,
                 want_digest=options.json or options.verbose,

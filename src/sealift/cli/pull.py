@@ -1,4 +1,4 @@
-"""`sealift pull [IMAGE] docker://…`."""
+"""`sealift pull [IMAGE] docker://… | oras://…`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from sealift.errors import UsageError
 
 
 def configure(parser: argparse.ArgumentParser, _name: str) -> None:
-    parser.add_argument("places", metavar="[IMAGE] SPEC", nargs="+", help="the SIF to write, then docker://…")
+    parser.add_argument(
+        "places", metavar="[IMAGE] SPEC", nargs="+", help="the SIF to write, then docker://… or oras://…"
+    )
     build_command.add_image_options(parser)
 
 
@@ -33,4 +35,5 @@ def execute(options: argparse.Namespace) -> int:
                 f"a definition file is built: sealift build IMAGE {options.spec}",
             ),
         )
+    options.as_it_is = True
     return build_command.execute(options)

@@ -19,8 +19,9 @@ def summary(result: BuildResult) -> str:
     state = "unchanged" if result.unchanged else "written"
     lines = [
         f"{result.image} {state}: {size_text(result.size)}, {result.entries:,} entries, {took:.1f} s",
-        f"tree  {result.tree_digest}",
     ]
+    if result.tree_digest:
+        lines.append(f"tree  {result.tree_digest}")
     if result.digest:
         lines.append(f"file  {result.digest}")
     spent = [f"{name} {seconds:.1f} s" for name, seconds in result.seconds.items() if seconds >= 0.05]

@@ -48,3 +48,8 @@ def find_architecture(name: str) -> Architecture | None:
 
 def by_sif_code(code: str) -> Architecture | None:
     return next((a for a in ARCHITECTURES if a.sif == code), None)
+
+
+def known_architectures() -> str:
+    """The names that people may type, for messages."""
+    return ", ".join(architecture.oci for architecture in ARCHITECTURES)

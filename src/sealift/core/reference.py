@@ -1,4 +1,4 @@
-"""Names of images, as people type them: `ubuntu:24.04`, `docker://…`, `oci:DIR:TAG`, `docker-archive:FILE`.
+"""Names of images, as people type them: `ubuntu:24.04`, `docker://…`, `oras://…`, `oci:DIR:TAG`, `docker-archive:FILE`.
 
 The grammar of a registry reference is Docker's (github.com/distribution/reference, regexp.go and normalize.go):
 
@@ -15,6 +15,7 @@ import re
 from dataclasses import dataclass, replace
 
 from sealift.core.digest import Digest, parse_digest
+from sealift.core.elsewhere import ELSEWHERE
 from sealift.errors import UsageError
 
 DOCKER_HUB = "docker.io"
@@ -102,18 +103,36 @@ class DockerArchiveSource:
         return f"docker-archive:{self.path}" + (f":{self.name}" if self.name else "")
 
 
-ImageSource = Reference | LayoutSource | LayoutArchiveSource | DockerArchiveSource
-"""Where an OCI or Docker image can come from."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DockerDaemonSource:
+    """`docker-daemon:NAME:TAG` or `docker-daemon:sha256:ID`: an image that Docker or Podman holds.
 
-_ELSEWHERE = {
-    "docker-daemon": "let Docker write it to a file: docker save NAME -o image.tar, then docker-archive:image.tar",
-    "containers-storage": "let Podman write it to a file: podman save NAME -o image.tar, then docker-archive:image.tar",
-    "library": "fetch it with Apptainer (apptainer pull image.sif library://…), then build from image.sif",
-    "shub": "fetch it with Apptainer (apptainer pull image.sif shub://…), then build from image.sif",
-    "oras": "fetch it with Apptainer (apptainer pull image.sif oras://…), then build from image.sif",
-    "http": "download the file, then build from it: curl -fLO URL",
-    "https": "download the file, then build from it: curl -fLO URL",
-}
+    `name` is as a daemon knows it: a familiar name with its tag or digest, or an image's ID.
+    """
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"docker-daemon:{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrasSource:
+    """`oras://…`: a SIF that lies in a registry as it is."""
+
+    reference: Reference
+
+    def __str__(self) -> str:
+        return f"oras://{self.reference}"
+
+
+OciSource = Reference | LayoutSource | LayoutArchiveSource | DockerArchiveSource | DockerDaemonSource
+"""Where an OCI or Docker image, made of layers, can come from."""
+ImageSource = OciSource | OrasSource
+"""Every image that is named by a scheme."""
+
+SCHEMES = ("docker", "docker-daemon", "docker-archive", "oci", "oci-archive", "oras")
+_KNOWN = "known are docker://NAME, docker-daemon:NAME:TAG, docker-archive:FILE, oci:DIR, oci-archive:FILE, oras://NAME"
 
 
 def parse_source(text: str) -> ImageSource | None:
@@ -130,6 +149,13 @@ def parse_source(text: str) -> ImageSource | None:
                 name = rest.lstrip("/")
                 raise UsageError(f"`{text}`: `//` is missing behind `docker:`", hints=(f"try docker://{name}",))
             return parse_reference(text)
+        case "oras":
+            if not rest.startswith("//"):
+                name = rest.lstrip("/")
+                raise UsageError(f"`{text}`: `//` is missing behind `oras:`", hints=(f"try oras://{name}",))
+            return OrasSource(reference=_parse_oras(text, rest.removeprefix("//")))
+        case "docker-daemon":
+            return DockerDaemonSource(name=_parse_daemon_name(text, rest.removeprefix("//")))
         case "oci":
             path, name = _split_path(text, rest)
             return LayoutSource(path=path, name=name)
@@ -139,16 +165,44 @@ def parse_source(text: str) -> ImageSource | None:
         case "docker-archive":
             path, name = _split_path(text, rest)
             return DockerArchiveSource(path=path, name=_check_archive_name(text, name))
-    if scheme in _ELSEWHERE:
-        raise UsageError(f"`{text}`: Sealift does not fetch from `{scheme}:`", hints=(_ELSEWHERE[scheme],))
-    if scheme.lower() in ("docker", "oci", "oci-archive", "docker-archive"):
+    if scheme in ELSEWHERE:
+        raise UsageError(f"`{text}`: Sealift does not fetch from `{scheme}:`", hints=ELSEWHERE[scheme])
+    if scheme.lower() in SCHEMES:
         raise UsageError(f"`{text}`: a scheme is written in lower case", hints=(f"try {scheme.lower()}:{rest}",))
     if rest.startswith("//"):
-        raise UsageError(
-            f"`{text}`: unknown scheme `{scheme}`",
-            hints=("known are docker://NAME, oci:DIR[:TAG], oci-archive:FILE[:TAG] and docker-archive:FILE[:TAG]",),
-        )
+        raise UsageError(f"`{text}`: unknown scheme `{scheme}`", hints=(_KNOWN,))
     return None
+
+
+def _parse_oras(text: str, rest: str) -> Reference:
+    if rest.startswith("oras://"):
+        once = rest.removeprefix("oras://")
+        raise UsageError(
+            f"`{text}` says oras:// twice",
+            hints=(f"try oras://{once}", f"under `Bootstrap: oras`, write `From: {once}`"),
+        )
+    if not rest:
+        raise UsageError(f"`{text}` names no image", hints=("write for instance oras://quay.io/ORG/IMAGE:TAG",))
+    return parse_reference(rest)
+
+
+def _parse_daemon_name(text: str, name: str) -> str:
+    """The name as a daemon knows it. containers/image wants a tag to be written, and so does Apptainer."""
+    if not name:
+        raise UsageError(f"`{text}` names no image", hints=("see what there is: docker images",))
+    if re.fullmatch(r"sha256:[0-9a-f]{64}", name):
+        return name
+    reference = parse_reference(name)
+    if reference.digest is None and not _split_tag(name)[1]:
+        raise UsageError(
+            f"`{text}` names no tag, which images of a daemon need", hints=(f"try docker-daemon:{name}:latest",)
+        )
+    if reference.digest is not None and reference.tag:
+        raise UsageError(
+            f"`{text}` has a tag and a digest, and daemons take one of them",
+            hints=(f"try docker-daemon:{replace(reference, digest=None).familiar}",),
+        )
+    return reference.familiar
 
 
 def parse_reference(text: str) -> Reference:
@@ -261,6 +315,10 @@ def _check_archive_name(text: str, name: str) -> str:
 def default_image_name(text: str) -> str:
     """The file that `pull` writes when none is named, as Apptainer does: `ubuntu_24.04.sif` for `docker://ubuntu:24.04`."""
     source = parse_source(text)
+    if isinstance(source, OrasSource):
+        source = source.reference
+    elif isinstance(source, DockerDaemonSource) and not source.name.startswith("sha256:"):
+        source = parse_reference(source.name)
     if isinstance(source, Reference):
         return f"{source.repository.rpartition('/')[2]}_{source.tag or DEFAULT_TAG}.sif"
     if source is None:

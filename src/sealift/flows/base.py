@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from sealift.core.digest import Digest, hex_part
 from sealift.core.event import Advanced, Began, Ended, Events
-from sealift.core.reference import ImageSource, Reference
+from sealift.core.reference import ImageSource, OrasSource, Reference
 from sealift.errors import ImageError
 from sealift.evidence.opening import open_image
 from sealift.flows.workshop import Workshop, check_pack, verify_pack
@@ -43,7 +44,12 @@ class Base:
 
 
 def fetch_base(shop: Workshop, source: ImageSource) -> Base:
-    """An OCI or Docker image as packs; a layer that is packed already is not fetched."""
+    """An OCI or Docker image, or a registry's SIF, as packs; a layer that is packed already is not fetched."""
+    if isinstance(source, OrasSource):
+        from sealift.flows.sifs import fetched_sif
+
+        fetched = fetched_sif(shop, source)
+        return open_local_image(shop, fetched.path, digest=fetched.digest, name=str(source), origin=fetched.origin)
     # The registry's client is the larger part of what a build imports, and many builds need none.
     from sealift.bases import Network
     from sealift.bases import open_image as open_oci_image
@@ -125,8 +131,14 @@ class _Counted:
         return data
 
 
-def open_local_image(shop: Workshop, path: str) -> Base:
-    """A SIF, a bare squashfs or a directory as one pack."""
+def open_local_image(
+    shop: Workshop, path: str, *, digest: Digest | None = None, name: str = "", origin: str = ""
+) -> Base:
+    """A SIF, a bare squashfs or a directory as one pack.
+
+    `digest` is the file's where it is known; `name` and `origin` are what people and the image itself are told where
+    the path says nothing to them.
+    """
     with shop.watch.measure("read base"), open_image(path) as image:
         created: int | None = None
         if image.squashfs is None:
@@ -136,13 +148,14 @@ def open_local_image(shop: Workshop, path: str) -> Base:
             def make(file: BinaryIO) -> None:
                 _pack_folder(shop, path, file)
         else:
-            what = os.path.basename(path)
-            key = shop.key("image", digest_file(path, "sha256"))
+            what = name or os.path.basename(path)
+            known = digest or digest_file(path, "sha256")
+            key = shop.key("image", hex_part(known))
             created = image.sif.header.created if image.sif is not None else image.squashfs.superblock.mtime
             architecture = image.sif.architecture if image.sif is not None else None
             if architecture is not None and architecture != shop.architecture:
                 raise ImageError(
-                    f"`{path}` is an image for {architecture.oci}, not for {shop.architecture.oci}",
+                    f"`{name or path}` is an image for {architecture.oci}, not for {shop.architecture.oci}",
                     hints=(f"--arch {architecture.oci}",),
                 )
             reader = image.squashfs
@@ -154,7 +167,7 @@ def open_local_image(shop: Workshop, path: str) -> Base:
         return Base(
             packs=(pack,),
             keys=(key,),
-            origin=f"localimage:{what}",
+            origin=origin or f"localimage:{what}",
             ours=image.form == "directory",
             created=max(0, created) if created is not None else None,
         )

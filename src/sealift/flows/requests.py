@@ -14,6 +14,7 @@ class BuildRequest:
 
     `architecture` is a name that `find_architecture` knows, None for this host's. `insecure` allows plain HTTP and
     unchecked certificates for registries that are not on loopback. `environment` is the caller's, read once.
+    `as_it_is` writes a SIF that a registry holds byte for byte, as `pull` does, where `build` packs it anew.
     `want_digest` reads the image once more for its SHA-256. `sandbox` writes a directory.
     """
 
@@ -29,6 +30,7 @@ class BuildRequest:
     no_test: bool = False
     no_cache: bool = False
     insecure: bool = False
+    as_it_is: bool = False
     compression: str | None = None
     block_size: str | None = None
     want_digest: bool = True

@@ -149,6 +149,6 @@ def check_layers(manifest: Manifest) -> None:
         if "sylabs.sif" in layer.media_type:
             raise ImageError(
                 "the registry holds a SIF file under this name, not a container image of layers",
-                hints=("fetch it with Apptainer: apptainer pull image.sif oras://…",),
+                hints=("write oras:// in the place of docker://, or Bootstrap: oras",),
             )
         raise ImageError(f"layer `{layer.digest}` is not a layer of a container image: `{layer.media_type}`")

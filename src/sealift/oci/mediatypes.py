@@ -19,6 +19,11 @@ DOCKER_FOREIGN_LAYER = "application/vnd.docker.image.rootfs.foreign.diff.tar"
 SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+json"
 SCHEMA_1_SIGNED = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 
+SIF_CONFIG = "application/vnd.sylabs.sif.config.v1+json"
+SIF_LAYER = "application/vnd.sylabs.sif.layer.v1.sif"
+SIF_LAYERS = frozenset({SIF_LAYER, "appliciation/vnd.sylabs.sif.layer.tar"})
+"""A SIF as it is; the second, with its misspelling, is what Singularity pushed before 3.6."""
+
 INDEXES = frozenset({OCI_INDEX, DOCKER_INDEX})
 MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 

@@ -50,6 +50,16 @@ class Resolved:
     documents: Mapping[Digest, bytes] = field(repr=False, hash=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A manifest by its digest, and the documents on the way to it as in `Resolved`."""
+
+    digest: Digest
+    manifest: Manifest
+    index: Digest | None
+    documents: Mapping[Digest, bytes] = field(repr=False, hash=False)
+
+
 Known = Callable[[Digest, int], bytes | None]
 """Gives the verified bytes of a document that is at hand, at most so many; None when it is not."""
 
@@ -78,6 +88,30 @@ class Registry:
         self, reference: Reference, platform: Platform, *, known: Known = lambda _digest, _limit: None
     ) -> Resolved:
         """Find the image for a platform. With a digest and everything `known`, no request is made."""
+        found = self.find_manifest(reference, platform, known=known)
+        documents = dict(found.documents)
+        check_layers(found.manifest)
+        described = found.manifest.config
+        data = known(described.digest, CONFIG_LIMIT)
+        if data is None:
+            data = self.fetch_small(reference, described, limit=CONFIG_LIMIT)
+        documents[described.digest] = data
+        config = parse_config(data)
+        check_architecture(config.platform, platform, name=reference.familiar)
+        _check_count(found.manifest, config, reference)
+        return Resolved(
+            reference=reference,
+            digest=found.digest,
+            manifest=found.manifest,
+            config=config,
+            index=found.index,
+            documents=documents,
+        )
+
+    def find_manifest(
+        self, reference: Reference, platform: Platform, *, known: Known = lambda _digest, _limit: None
+    ) -> Found:
+        """The manifest for a platform, whatever it describes; what is `known` is not asked for."""
         documents: dict[Digest, bytes] = {}
 
         def document(wanted: Reference) -> Fetched:
@@ -101,22 +135,7 @@ class Registry:
             found = _parsed(fetched, reference)
         if isinstance(found, Index):
             raise ImageError(f"the indexes of `{reference.familiar}` are nested too deeply")
-        check_layers(found)
-        data = known(found.config.digest, CONFIG_LIMIT)
-        if data is None:
-            data = self.fetch_small(reference, found.config, limit=CONFIG_LIMIT)
-        documents[found.config.digest] = data
-        config = parse_config(data)
-        check_architecture(config.platform, platform, name=reference.familiar)
-        _check_count(found, config, reference)
-        return Resolved(
-            reference=reference,
-            digest=fetched.digest,
-            manifest=found,
-            config=config,
-            index=index,
-            documents=documents,
-        )
+        return Found(digest=fetched.digest, manifest=found, index=index, documents=documents)
 
     def fetch_manifest(self, reference: Reference) -> Fetched:
         """The manifest or index of a reference."""

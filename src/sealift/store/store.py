@@ -68,6 +68,11 @@ class Store:
         """Give up the claim on what was used. The store may still be used afterwards."""
         self._leases.close()
 
+    @property
+    def parts_folder(self) -> str:
+        """Where unfinished files lie; nameless files may be made there."""
+        return os.path.join(self.root, "parts")
+
     # Results that are made once.
 
     def find(self, kind: str, key: str, *, check: Check | None = None, whole: Check | None = None) -> str | None:
@@ -156,6 +161,10 @@ class Store:
             return data
         self._remove(_blob_name(digest))
         return None
+
+    def drop_blob(self, digest: Digest) -> None:
+        """Forget a blob that was found to be damaged."""
+        self._remove(_blob_name(digest))
 
     def put_blob(self, data: bytes, digest: Digest) -> None:
         """Keep a small blob that is at hand; MismatchError when the bytes are not the digest's."""
