@@ -23,6 +23,10 @@ from sealift.sections.oci_environment import ENVIRONMENT_FILE, add_oci_config
 from sealift.sections.root import RecordedRoot, Root, record
 
 DEFINITION_FILE = f"{HOME}/Singularity"
+KEEPING = ("localimage", "oras", "busybox")
+"""Agents whose bases' files stay as they are where those of every image would come."""
+WITHOUT_RUNSCRIPT = ("scratch", "debootstrap", "yum", "dnf", "zypper", "arch", "busybox")
+"""Agents whose images do nothing when they are run, unless a section says what."""
 HISTORY = f"{HOME}/bootstrap_history"
 ENVIRONMENT = f"{HOME}/env/90-environment.sh"
 
@@ -97,8 +101,8 @@ def whole(
 
 
 def begin_in(draft: Draft, stage: Stage, *, config: ImageConfig | None = None) -> None:
-    add_base_environment(draft, overwrite=stage.bootstrap != "localimage")
-    if stage.bootstrap == "scratch":
+    add_base_environment(draft, overwrite=stage.bootstrap not in KEEPING)
+    if stage.bootstrap in WITHOUT_RUNSCRIPT:
         draft.write(f"{HOME}/runscript", b"#!/bin/sh\n", 0o755)
     if config is not None:
         add_oci_config(draft, config)
