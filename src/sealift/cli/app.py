@@ -1,41 +1,49 @@
-"""The front door: finds the command, loads only its module, and turns every fault into a message and an exit code."""
+"""The front door: finds the command, loads only its module, and turns every fault into a message and an exit code.
+
+`sealift exec` stands in the path of ranks: what is imported here is what every start pays for.
+"""
 
 from __future__ import annotations
 
-import argparse
 import errno
 import importlib
 import os
-import signal
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NoReturn, Protocol, cast
 
 from sealift import __version__
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # `typing` itself would be a third of this module's cost
+    import argparse
+    from collections.abc import Callable, Sequence
+    from typing import Protocol
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    """A verb, the module that declares and runs it, and its line in the overview."""
+    from sealift.errors import SealiftError
 
-    name: str
-    module: str
-    summary: str
+    class CommandModule(Protocol):
+        """What a module of this folder offers to `main`, if it leaves the parsing to it."""
+
+        def configure(self, parser: argparse.ArgumentParser, name: str) -> None: ...
+
+        def execute(self, options: argparse.Namespace) -> int: ...
 
 
-COMMANDS = (
-    Command(name="build", module="build", summary="build an image from a definition file, an image or docker://…"),
-    Command(name="pull", module="pull", summary="turn a registry's image into a SIF"),
-    Command(name="run", module="run", summary="run the image's runscript"),
-    Command(name="exec", module="run", summary="run a command in the image"),
-    Command(name="shell", module="run", summary="open a shell in the image"),
-    Command(name="test", module="run", summary="run the image's %test"),
-    Command(name="inspect", module="inspection", summary="show what an image says of itself"),
-    Command(name="sites", module="sites", summary="show what is known of the machines that images are meant for"),
-    Command(name="doctor", module="doctor", summary="show what this host can do, and what mends the rest"),
-    Command(name="cache", module="cache", summary="show, prune or verify the cache"),
-)
+COMMANDS = {
+    "build": ("build", "build an image from a definition file, an image or docker://…"),
+    "pull": ("pull", "turn a registry's image into a SIF"),
+    "run": ("run", "run the image's runscript"),
+    "exec": ("run", "run a command in the image"),
+    "shell": ("run", "open a shell in the image"),
+    "test": ("run", "run the image's %test"),
+    "inspect": ("inspection", "show what an image says of itself"),
+    "sites": ("sites", "show what is known of the machines that images are meant for"),
+    "doctor": ("doctor", "show what this host can do, and what mends the rest"),
+    "cache": ("cache", "show, prune or verify the cache"),
+}
+"""A verb, the module that declares and runs it, and its line in the overview."""
+
+SELF_PARSED = ("run",)
+"""Modules that read their words themselves and offer `run_command(verb, words)`."""
 
 EPILOG = """\
 examples:
@@ -46,69 +54,58 @@ examples:
 """
 
 
-class CommandModule(Protocol):
-    """What every module of this folder offers to `main`."""
-
-    def configure(self, parser: argparse.ArgumentParser, name: str) -> None: ...
-
-    def execute(self, options: argparse.Namespace) -> int: ...
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse with the error form of the rest of the program."""
-
-    def error(self, message: str) -> NoReturn:
-        print(f"error: {message}\nhint: {self.prog} --help", file=sys.stderr)
-        raise SystemExit(2)
-
-
-def _overview() -> Parser:
-    width = max(len(c.name) for c in COMMANDS)
-    listing = "\n".join(f"  {c.name:<{width}}  {c.summary}" for c in COMMANDS)
-    parser = Parser(
-        prog="sealift",
-        usage="sealift [--version] [--help] COMMAND …",
-        description=f"Reproducible container images for supercomputers.\n\ncommands:\n{listing}",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"sealift {__version__}")
-    return parser
-
-
-def _unknown(name: str) -> int:
-    import difflib
-
-    close = difflib.get_close_matches(name, [c.name for c in COMMANDS], n=1)
-    hint = f"did you mean `sealift {close[0]}`?" if close else "sealift --help"
-    print(f"error: there is no command `{name}`\nhint: {hint}", file=sys.stderr)
-    return 2
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code; docs/reference/exit-codes.md lists them."""
-    _open_missing_streams()
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0].startswith("-"):
-        if not arguments:
-            _overview().print_help(sys.stderr)
-            return 2
-        _overview().parse_args(arguments)
-        return 2
-    command = next((c for c in COMMANDS if c.name == arguments[0]), None)
-    if command is None:
-        return _unknown(arguments[0])
-    module = cast("CommandModule", importlib.import_module(f"sealift.cli.{command.module}"))
-    parser = Parser(prog=f"sealift {command.name}", description=command.summary[0].upper() + command.summary[1:])
-    module.configure(parser, command.name)
-    # A command whose words are a list says so: argparse then lets flags stand between them.
-    parse = parser.parse_intermixed_args if getattr(module, "INTERMIXED", False) else parser.parse_args
-    options = parse(arguments[1:])
-    options.verb = command.name
-    return _guarded(module, options)
+    open_missing_streams()
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0].startswith("-"):
+        return _without_command(words)
+    if words[0] not in COMMANDS:
+        return _unknown(words[0])
+    return guarded(lambda: call(words), verb=words[0])
 
 
-def _open_missing_streams() -> None:
+def call(words: Sequence[str]) -> int:
+    """Run one command, whose name comes first; its faults come out as they are."""
+    verb, *rest = words
+    module_name, summary = COMMANDS[verb]
+    module = importlib.import_module(f"sealift.cli.{module_name}")
+    if module_name in SELF_PARSED:
+        code: int = module.run_command(verb, rest)
+        return code
+    from sealift.cli.arguments import Parser
+
+    command: CommandModule = module
+    parser = Parser(prog=f"sealift {verb}", description=summary[0].upper() + summary[1:])
+    command.configure(parser, verb)
+    options = parser.parse_args(rest)
+    options.verb = verb
+    return command.execute(options)
+
+
+def guarded(work: Callable[[], int], *, verb: str, exit_code: Callable[[SealiftError], int] | None = None) -> int:
+    """Do `work`; what goes wrong is shown, and becomes the fault's own exit code or the one of `exit_code`."""
+    try:
+        return work()
+    except KeyboardInterrupt as interrupt:
+        return _interrupted(interrupt)
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): nothing is wrong, and nothing more can be said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        from sealift.errors import SealiftError
+
+        fault = error if isinstance(error, SealiftError) else _fault(error, verb)
+        if fault is None:
+            raise
+        from sealift.cli.faults import show_fault
+
+        show_fault(fault)
+        return exit_code(fault) if exit_code else fault.exit_code
+
+
+def open_missing_streams() -> None:
     """Batch systems start programs with standard streams closed: the next file opened would take their place."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
@@ -132,6 +129,7 @@ class Ended(KeyboardInterrupt):
 
 def end_gently() -> None:
     """Let SIGTERM and SIGHUP clean up as Ctrl-C does, where they are not ignored."""
+    import signal
 
     def end(number: int, _frame: object) -> None:
         raise Ended(number)
@@ -141,37 +139,30 @@ def end_gently() -> None:
             signal.signal(number, end)
 
 
-def _guarded(module: CommandModule, options: argparse.Namespace) -> int:
-    from sealift.cli.faults import show_fault
-    from sealift.errors import HostError, SealiftError
-
-    try:
-        return module.execute(options)
-    except SealiftError as error:
-        show_fault(error)
-        return error.exit_code
-    except Ended as ended:
-        print(f"ended by {signal.Signals(ended.number).name}", file=sys.stderr)
-        sys.stderr.flush()
-        signal.signal(ended.number, signal.SIG_DFL)
-        os.kill(os.getpid(), ended.number)
-        return 128 + ended.number
-    except KeyboardInterrupt:
+def _interrupted(interrupt: KeyboardInterrupt) -> int:
+    if not isinstance(interrupt, Ended):
         print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        # The reader of our output went away (`| head`): nothing is wrong, and nothing more can be said.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    except OSError as error:
-        if error.errno == errno.ENOENT and not error.filename and not _has_working_folder():
-            show_fault(HostError("the working folder was deleted", hints=("go somewhere else: cd",)))
-            return HostError.exit_code
-        from sealift.system.files import explain_oserror
+    import signal
 
-        fault = explain_oserror(error, f"running `sealift {options.verb}`")
-        show_fault(fault)
-        return fault.exit_code
+    print(f"ended by {signal.Signals(interrupt.number).name}", file=sys.stderr)
+    sys.stderr.flush()
+    signal.signal(interrupt.number, signal.SIG_DFL)
+    os.kill(os.getpid(), interrupt.number)
+    return 128 + interrupt.number
+
+
+def _fault(error: Exception, verb: str) -> SealiftError | None:
+    """A failed call of the system as a fault; None for what is our own."""
+    if not isinstance(error, OSError):
+        return None
+    if error.errno == errno.ENOENT and not error.filename and not _has_working_folder():
+        from sealift.errors import HostError
+
+        return HostError("the working folder was deleted", hints=("go somewhere else: cd",))
+    from sealift.system.files import explain_oserror
+
+    return explain_oserror(error, f"running `sealift {verb}`")
 
 
 def _has_working_folder() -> bool:
@@ -180,3 +171,31 @@ def _has_working_folder() -> bool:
     except OSError:
         return False
     return True
+
+
+def _without_command(words: Sequence[str]) -> int:
+    if words and words[0] == "--version":
+        print(f"sealift {__version__}")
+        return 0
+    if words and words[0] not in ("-h", "--help"):
+        print(f"error: there is no flag `{words[0]}` before a command\nhint: sealift --help", file=sys.stderr)
+        return 2
+    width = max(len(name) for name in COMMANDS)
+    listing = "\n".join(f"  {name:<{width}}  {summary}" for name, (_, summary) in COMMANDS.items())
+    print(
+        "usage: sealift [--version] [--help] COMMAND …\n\nReproducible container images for supercomputers.\n\n"
+        f"commands:\n{listing}\n\noptions:\n  -h, --help  show this help message and exit\n"
+        f"  --version   show the version and exit\n\n{EPILOG}",
+        file=sys.stdout if words else sys.stderr,
+        end="",
+    )
+    return 0 if words else 2
+
+
+def _unknown(name: str) -> int:
+    import difflib
+
+    close = difflib.get_close_matches(name, COMMANDS, n=1)
+    hint = f"did you mean `sealift {close[0]}`?" if close else "sealift --help"
+    print(f"error: there is no command `{name}`\nhint: {hint}", file=sys.stderr)
+    return 2

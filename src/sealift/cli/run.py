@@ -5,80 +5,89 @@ Only what these commands need is imported: they stand in the path of every proce
 
 from __future__ import annotations
 
-import argparse
 import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from sealift.cli.flags import Parsed, parse
+from sealift.cli.runflags import RUN_FLAGS
 from sealift.core.event import Event, Said
 from sealift.core.launch import LaunchPlan
 from sealift.errors import UsageError
 
-_VERBS = {"run": "run", "exec": "exec", "shell": "shell", "test": "test"}
+_WANTED = {"exec": "IMAGE CMD …", "test": "IMAGE [ARG …]", "run": "IMAGE [ARG …]", "shell": "IMAGE [ARG …]"}
+_SAID = {
+    "run": "Run the image's runscript.",
+    "exec": "Run a command in the image.",
+    "shell": "Open a shell in the image.",
+    "test": "Run the image's %test.",
+}
+_OURS = ("engine", "quiet", "verbose", "help", "authfile", "insecure", "cache", "engine option", "hint", "nothing")
 
 
-def configure(parser: argparse.ArgumentParser, name: str) -> None:
-    add = parser.add_argument
-    add("--engine", default="auto", choices=("auto", "apptainer", "singularity", "embedded"), help="what runs it")
-    add("-B", "--bind", action="append", default=[], metavar="SRC[:DST[:OPTS]]", help="show SRC inside as DST (ro, rw)")
-    add("--env", action="append", default=[], metavar="K=V", help="set a variable inside")
-    add("--env-file", action="append", default=[], metavar="FILE", help="set the variables of a file inside")
-    add("-e", "--cleanenv", action="store_true", help="keep the host's variables out")
-    add("-c", "--contain", action="store_true", help="an own /dev, /tmp and home")
-    add("-C", "--containall", action="store_true", help="contain, and own PID and IPC namespaces and environment")
-    add("--no-home", action="store_true", help="do not show the home folder inside")
-    add("-H", "--home", metavar="SRC[:DST]", help="another home folder")
-    add("--pwd", "--cwd", metavar="DIR", help="the working folder inside")
-    add("--writable-tmpfs", action="store_true", help="let the image be written to, and forget it")
-    add("--nv", action="store_true", help="show NVIDIA GPUs inside")
-    add("--rocm", action="store_true", help="show AMD GPUs inside")
-    add("--app", metavar="NAME", help="an app of the image (SCIF)")
-    add("-v", "--verbose", action="store_true", help="show the exact command line handed over")
-    add("-q", "--quiet", action="store_true", help="say nothing but errors")
-    if name == "shell":
-        add("-s", "--shell", metavar="PATH", help="the shell to open")
-    add("image", metavar="IMAGE", help="x.sif, x.sqfs or a folder")
-    wanted = {"exec": "CMD …", "test": "[ARG …]", "run": "[ARG …]", "shell": "[ARG …]"}[name]
-    add("command", metavar=wanted, nargs=argparse.REMAINDER, help="what to run, with its arguments")
-
-
-def execute(options: argparse.Namespace) -> int:
-    from sealift.flows.run import parse_binds, run
+def run_command(verb: str, arguments: Sequence[str]) -> int:
+    """Parse and run; what stands behind IMAGE belongs to the program."""
+    from sealift.flows.run import run
     from sealift.system.caller import started_with
 
-    if options.verb == "exec" and not options.command:
-        raise UsageError("exec takes a command", hints=(f"sealift exec {options.image} ls /",))
-    plan = LaunchPlan(
-        image=options.image,
-        action=_VERBS[options.verb],  # type: ignore[arg-type]  # the four keys above are the literal's values
-        command=tuple(options.command),
-        binds=tuple(bind for text in options.bind for bind in parse_binds(text)),
-        env=_variables(options),
-        env_files=tuple(options.env_file),
-        pwd=options.pwd,
-        clean_env=options.cleanenv,
-        contain=options.contain,
-        contain_all=options.containall,
-        no_home=options.no_home,
-        home=options.home,
-        writable_tmpfs=options.writable_tmpfs,
-        nv=options.nv,
-        rocm=options.rocm,
-        app=options.app,
-        shell=getattr(options, "shell", None),
-    )
+    parsed = parse(RUN_FLAGS, arguments, verb=verb)
+    if parsed.value("help"):
+        print(help_text(verb))
+        return 0
+    environment = started_with()
+    if authfile := parsed.value("authfile"):
+        environment["REGISTRY_AUTH_FILE"] = str(authfile)
+    verbose, quiet = parsed.value("verbose"), parsed.value("quiet")
 
     def take(event: Event) -> None:
-        if isinstance(event, Said) and (event.level != "debug" or options.verbose) and not options.quiet:
+        if isinstance(event, Said) and (event.level != "debug" or verbose) and not quiet:
             print(f"{event.level}: {event.text}" if event.level == "warning" else event.text, file=sys.stderr)
 
-    return run(plan, engine=options.engine, environment=started_with(), events=take)
+    return run(
+        launch_plan(verb, parsed), engine=str(parsed.value("engine") or "auto"), environment=environment, events=take
+    )
 
 
-def _variables(options: argparse.Namespace) -> dict[str, str]:
-    variables: dict[str, str] = {}
-    for value in options.env:
-        for pair in value.split(","):
-            key, equals, text = pair.partition("=")
-            if not equals:
-                raise UsageError(f"`{pair}` is not K=V", hints=("--env OMP_NUM_THREADS=4",))
-            variables[key] = text
-    return variables
+def launch_plan(verb: str, parsed: Parsed) -> LaunchPlan:
+    """The plan that a parsed command line means; UsageError where it lacks an image or a command."""
+    from sealift.flows.run import parse_binds
+
+    if not parsed.rest:
+        raise UsageError(f"{verb} wants {_WANTED[verb]}", hints=(f"sealift {verb} --help",))
+    image, *command = parsed.rest
+    if verb == "exec":
+        _check_command(image, command, parsed)
+    fields: dict[str, Any] = {}
+    for field in dict.fromkeys(use.flag.field for use in parsed.uses if use.flag.field not in _OURS):
+        fields[field] = parsed.value(field)
+    if "binds" in fields:
+        fields["binds"] = tuple(bind for text in fields["binds"] for bind in parse_binds(text))
+    further = tuple(
+        f"--{use.flag.name}" if use.flag.kind == "switch" and use.value == "true" else f"--{use.flag.name}={use.value}"
+        for use in parsed.uses
+        if use.flag.field in ("engine option", "hint")
+    )
+    return LaunchPlan(image=image, action=verb, command=tuple(command), engine_options=further, **fields)  # type: ignore[arg-type]  # the caller's verb is one of ACTIONS
+
+
+def _check_command(image: str, command: Sequence[str], parsed: Parsed) -> None:
+    if not command:
+        raise UsageError("exec takes a command", hints=(f"sealift exec {image} ls /",))
+    known: Mapping[str, str] = {f"--{flag.name}": flag.name for flag in RUN_FLAGS}
+    if command[0].partition("=")[0] in known:
+        before = " ".join(["sealift exec", *(f"--{use.flag.name}" for use in parsed.uses), command[0], image, "…"])
+        raise UsageError(
+            f"`{command[0]}` stands behind the image, where it would be the program; flags stand before it",
+            hints=(before,),
+        )
+
+
+def help_text(verb: str) -> str:
+    """What `--help` prints."""
+    lines = [f"usage: sealift {verb} [FLAG …] {_WANTED[verb]}", "", _SAID[verb]]
+    lines += ["IMAGE is x.sif, x.sqfs, a folder, docker://…, oras://…, oci:DIR[:TAG] or oci-archive:FILE[:TAG].", ""]
+    shown = [flag for flag in RUN_FLAGS if flag.help and (not flag.verbs or verb in flag.verbs)]
+    for flag in shown:
+        short = f"-{flag.short}, " if flag.short else "    "
+        lines.append(f"  {f'{short}--{flag.name} {flag.metavar}'.rstrip():<34}  {flag.help}")
+    return "\n".join(lines)
