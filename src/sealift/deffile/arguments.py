@@ -199,7 +199,7 @@ def argument_cautions(stage: Stage, source: Source) -> list[Caution]:
                         id="skipped-argument",
                         message=f"`{line}` is skipped: it is not of the form `key=value`",
                         where=source.span(at, at + len(line)),
-                        hints=(f"write: {'NAME' if line.startswith('=') else line.split()[0]}=VALUE",),
+                        hints=(f"write: {'NAME' if line.startswith('=') else words(line)[0]}=VALUE",),
                     )
                 )
     at = 0

@@ -15,7 +15,8 @@ from sealift.deffile.bodies import argument_pair, meaningful_lines
 from sealift.deffile.characters import decode, show
 from sealift.deffile.findings import Fault
 from sealift.deffile.parse import StageReading, read, read_stage
-from sealift.deffile.source import source_of
+from sealift.deffile.source import Source, source_of
+from sealift.deffile.tokens import split_stages
 from sealift.deffile.values import Stage
 
 _EMPTY = Fault(message="the definition file is empty", apptainer="empty definition file")
@@ -31,7 +32,7 @@ def as_apptainer(data: bytes) -> dict[str, Any]:
         if faults and faults[0].crashes:
             return {"crash": faults[0].apptainer}
     if reading.faults:
-        answer["allError"] = _words(reading.faults)
+        answer["allError"] = _words(_faults_of_first_stage(whole) or reading.faults)
     stages = reading.definition.stages
     answer["stages"] = [_stage(stage) for stage in stages] if not reading.faults else None
     single_faults = _faults_of(single)
@@ -62,6 +63,11 @@ def as_apptainer(data: bytes) -> dict[str, Any]:
     if templated:
         answer["templatedStages"] = templated
     return answer
+
+
+def _faults_of_first_stage(whole: Source) -> tuple[Fault, ...]:
+    """Of the first stage that has any: Apptainer reads no further."""
+    return next((faults for part in split_stages(whole) if (faults := read_stage(part).faults)), ())
 
 
 def _faults_of(reading: StageReading) -> tuple[Fault, ...]:

@@ -20,7 +20,6 @@ TOKEN_LIMIT = 65535
 # U+017F, the long s, folds to `s`, and Go's regular expressions know it.
 _STAGE = re.compile("(?mi)^boot[s\u017f]trap:")
 _HEADING = re.compile(f"(?m)^[{BLANKS.replace(chr(10), '')}]*%")
-_LINE_END = re.compile("\r(?=\n|\\Z)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +72,7 @@ def joined(raw: str) -> str:
     """Lines as Apptainer's scanner hands them on: each ends in one newline, one carriage return before it dropped."""
     if not raw:
         return ""
-    if "\r" in raw:
-        raw = _LINE_END.sub("", raw)
-    return raw if raw.endswith("\n") else raw + "\n"
+    return (raw if raw.endswith("\n") else raw + "\n").replace("\r\n", "\n")
 
 
 def lines_of(text: str, start: int, end: int) -> Iterator[tuple[int, str]]:
