@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 
+from sealift.cli.buildflags import add_section_options, build_environment, section_flags
 from sealift.errors import UsageError
 
 
@@ -18,6 +19,7 @@ def configure(parser: argparse.ArgumentParser, _name: str) -> None:
     parser.add_argument("-T", "--notest", action="store_true", help="do not run %%test")
     parser.add_argument("--no-cache", action="store_true", help="run the sections even when nothing changed")
     parser.add_argument("-f", "--fakeroot", action="store_true", help="accepted; building never needs root")
+    add_section_options(parser)
     add_image_options(parser)
 
 
@@ -46,7 +48,7 @@ def execute(options: argparse.Namespace) -> int:
             BuildRequest(
                 target=options.image,
                 spec=options.spec,
-                environment=environment(),
+                environment=build_environment(options, environment()),
                 force=options.force,
                 architecture=options.arch,
                 build_arguments=_pairs(getattr(options, "build_arg", [])),
@@ -59,6 +61,7 @@ def execute(options: argparse.Namespace) -> int:
                 compression=options.compression,
                 block_size=options.block_size,
                 want_digest=options.json or options.verbose,
+                flags=section_flags(options),
                 events=events,
             )
         )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sealift.core.event import Events, ignore
+from sealift.flows.flags import BuildFlags
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +17,7 @@ class BuildRequest:
     unchecked certificates for registries that are not on loopback. `environment` is the caller's, read once.
     `as_it_is` writes a SIF that a registry holds byte for byte, as `pull` does, where `build` packs it anew.
     `want_digest` reads the image once more for its SHA-256. `sandbox` writes a directory.
+    `flags` change what the sections do.
     """
 
     target: str
@@ -34,6 +36,7 @@ class BuildRequest:
     compression: str | None = None
     block_size: str | None = None
     want_digest: bool = True
+    flags: BuildFlags = field(default_factory=BuildFlags)
     events: Events = ignore
 
 
