@@ -36,6 +36,7 @@ COMMANDS = {
     "shell": ("run", "open a shell in the image"),
     "test": ("run", "run the image's %test"),
     "inspect": ("inspection", "show what an image says of itself"),
+    "sif": ("sif", "list, show or dump what is in a SIF"),
     "sites": ("sites", "show what is known of the machines that images are meant for"),
     "doctor": ("doctor", "show what this host can do, and what mends the rest"),
     "cache": ("cache", "show, prune or verify the cache"),
