@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from sealift.core.architecture import by_sif_code
 from sealift.sif.layout import PARTITION, DataType, Descriptor, FileSystem, Header, PartitionKind
 
-_TYPES = {
+_TYPES: dict[int, str] = {
     DataType.DEFINITION_FILE: "Def.FILE",
     DataType.ENVIRONMENT: "Env.Vars",
     DataType.LABELS: "JSON.Labels",
@@ -25,14 +25,14 @@ _TYPES = {
     DataType.OCI_ROOT_INDEX: "OCI.RootIndex",
     DataType.OCI_BLOB: "OCI.Blob",
 }
-_FILE_SYSTEMS = {
+_FILE_SYSTEMS: dict[int, str] = {
     FileSystem.SQUASHFS: "Squashfs",
     FileSystem.EXT3: "Ext3",
     FileSystem.ARCHIVE: "Archive",
     FileSystem.RAW: "Raw",
     FileSystem.ENCRYPTED_SQUASHFS: "Encrypted squashfs",
 }
-_KINDS = {
+_KINDS: dict[int, str] = {
     PartitionKind.SYSTEM: "System",
     PartitionKind.PRIMARY_SYSTEM: "*System",
     PartitionKind.DATA: "Data",
@@ -91,7 +91,7 @@ def info_text(one: Descriptor) -> str:
     """All that is known of one object."""
     link = f"{one.link} (G)" if one.links_group and one.link else str(one.link or "NONE")
     rows = [
-        ("  Data Type", _TYPES.get(one.data_type, "Unknown")),  # type: ignore[call-overload]  # a number that nobody named has no text
+        ("  Data Type", _TYPES.get(one.data_type, "Unknown")),
         ("  ID", str(one.id)),
         ("  Group ID", str(one.group or "NONE")),
         ("  Linked ID", link),
@@ -106,7 +106,7 @@ def info_text(one: Descriptor) -> str:
 
 
 def _kind_text(one: Descriptor) -> str:
-    name: str = _TYPES.get(one.data_type, "Unknown")  # type: ignore[call-overload]  # as above
+    name = _TYPES.get(one.data_type, "Unknown")
     match one.data_type:
         case DataType.PARTITION | DataType.CRYPTO_MESSAGE:
             return f"{name} ({'/'.join(value for _, value in _details(one))})"
