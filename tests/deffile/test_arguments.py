@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from sealift.deffile.arguments import BuildArguments, Prepared, prepare, read_build_arguments
+from sealift.deffile.arguments import BuildArguments, read_build_arguments
+from sealift.deffile.prepare import Prepared, prepare
 from sealift.errors import DefinitionError, UsageError
 
 from .shown import shown_error

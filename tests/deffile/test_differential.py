@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sealift.deffile.arguments import Prepared, prepare
+from sealift.deffile.prepare import Prepared, prepare
 from sealift.errors import DefinitionError
 from sealift.sections import metadata
 from sealift.sections.base_environment import SCRIPTS

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sealift.deffile.arguments import prepare
 from sealift.deffile.parse import parse, read
+from sealift.deffile.prepare import prepare
 from sealift.errors import DefinitionError
 
 from .shown import definition_files, shown_error

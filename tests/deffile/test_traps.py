@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sealift.deffile.arguments import prepare
+from sealift.deffile.prepare import prepare
 
 from .shown import definition_files, shown_cautions
 

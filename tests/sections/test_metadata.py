@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sealift.deffile.arguments import prepare
+from sealift.deffile.prepare import prepare
 from sealift.deffile.values import Script
 from sealift.errors import ImageError
 from sealift.oci.config import parse_config

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sealift.deffile.arguments import prepare
+from sealift.deffile.prepare import prepare
 from sealift.oci.config import ImageConfig
 from sealift.sections import inner, metadata
 from sealift.sections.expansion import expand_host_copies, plain_copies

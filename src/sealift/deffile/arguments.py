@@ -14,9 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sealift.deffile.bodies import argument_pair, meaningful_lines
-from sealift.deffile.characters import decode
-from sealift.deffile.findings import Caution, Fault, as_error, in_order
-from sealift.deffile.parse import read, read_stage
+from sealift.deffile.characters import decode, lower, trim, words
+from sealift.deffile.findings import Caution, Fault
 from sealift.deffile.source import Segment, Source
 from sealift.deffile.tokens import lines_of, split_tokens
 from sealift.deffile.values import Definition, Stage
@@ -44,17 +43,6 @@ class Replaced:
     faults: tuple[Fault, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """A definition file as it is built: placeholders filled, everything checked that can be without building."""
-
-    definition: Definition
-    text: str
-    """The whole text with its placeholders filled."""
-    consumed: frozenset[str]
-    cautions: tuple[Caution, ...]
-
-
 def read_build_arguments(given: Iterable[str], *, file: bytes | None = None) -> BuildArguments:
     """Read `--build-arg` texts and the content of a `--build-arg-file`; the former win.
 
@@ -66,8 +54,8 @@ def read_build_arguments(given: Iterable[str], *, file: bytes | None = None) -> 
         pair = argument_pair(line.removesuffix("\r"))
         if pair:
             values[pair[0]] = pair[1]
-        elif line.strip() and not line.lstrip().startswith("#"):
-            skipped.append(line.strip())
+        elif trim(line) and not trim(line).startswith("#"):
+            skipped.append(trim(line))
     for text in given:
         pair = argument_pair(text)
         if pair is None:
@@ -144,53 +132,12 @@ def replace_placeholders(
     return Replaced(source=filled, consumed=frozenset(consumed), faults=tuple(faults.values()))
 
 
-def prepare(
-    data: bytes,
-    *,
-    file: str = "definition file",
-    given: BuildArguments | None = None,
-    allow_unused: bool = False,
-) -> Prepared:
-    """Read, fill and read again. DefinitionError with every fault of the first reading that has any."""
-    from sealift.deffile.stages import find_build_faults, find_header_faults
-
-    arguments = given or BuildArguments()
-    reading = read(data, file=file)
-    if reading.faults:
-        raise as_error(reading.faults)
-    cautions = list(reading.cautions)
-    faults: list[Fault] = []
-    stages, texts, consumed = [], [], set[str]()
-    elsewhere = frozenset(name for stage in reading.definition.stages for name in defaults_of(stage))
-    for stage, source in zip(reading.definition.stages, reading.sources, strict=True):
-        cautions += argument_cautions(stage, source)
-        replaced = replace_placeholders(source, arguments.values, defaults_of(stage), elsewhere=elsewhere)
-        consumed |= replaced.consumed
-        faults += replaced.faults
-        if replaced.faults:
-            continue
-        again = read_stage(replaced.source)
-        faults += again.faults
-        stages.append(again.stage)
-        texts.append(replaced.source.text)
-    unused = sorted(arguments.values.keys() - consumed)
-    if unused and not faults and not allow_unused:
-        faults.append(_unused(unused, reading.definition, reading.sources))
-    definition = Definition(file=file, blocks=tuple(stages))
-    faults += find_header_faults(reading.definition) if faults else find_build_faults(definition)
-    if faults:
-        raise as_error(faults)
-    return Prepared(
-        definition=definition, text="".join(texts), consumed=frozenset(consumed), cautions=in_order(cautions)
-    )
-
-
 def argument_cautions(stage: Stage, source: Source) -> list[Caution]:
     """Lines of `%arguments` that are skipped, and placeholders that a `#` before them keeps from being filled."""
     found = []
     for token in split_tokens(source.text):
-        heading = source.text[token.start : token.body].lstrip("%").lower()
-        if not token.is_section or heading.split(" ")[0].strip() != "arguments":
+        heading = trim(source.text[token.start : token.body])
+        if not token.is_section or lower(heading.lstrip("%").partition(" ")[0]) != "arguments":
             continue
         for at, line in lines_of(source.text, token.body, token.end):
             if line and not line.startswith("#") and argument_pair(line) is None:
@@ -280,6 +227,7 @@ def _undefined(source: Source, match: re.Match[str], known: tuple[str, ...], els
             f"if it is meant for another program, write {{{{ ({name}) }}}}, which Jinja, Go and Helm read alike"
         )
     return Fault(
+        id="undefined-argument",
         message=f"`{match[0]}` has no value".replace("\n", " "),
         apptainer=f"build var {name} is not defined through either --build-arg (--build-arg-file) "
         "or 'arguments' section",
@@ -288,7 +236,7 @@ def _undefined(source: Source, match: re.Match[str], known: tuple[str, ...], els
     )
 
 
-def _unused(names: list[str], definition: Definition, sources: tuple[Source, ...]) -> Fault:
+def unused_arguments(names: list[str], definition: Definition, sources: tuple[Source, ...]) -> Fault:
     used = sorted({match[1] for source in sources for match in _PLACEHOLDER.finditer(source.text)})
     one = names[0]
     close = nearest(one, used)
@@ -296,6 +244,7 @@ def _unused(names: list[str], definition: Definition, sources: tuple[Source, ...
     listed = ", ".join(f"`{name}`" for name in names)
     hint = f"did you mean `{close}`?" if close else f"it uses {known}" if used else "it has no placeholder `{{ … }}`"
     return Fault(
+        id="unused-argument",
         message=f"build argument {listed} is used nowhere in {definition.file}"
         if len(names) == 1
         else f"build arguments {listed} are used nowhere in {definition.file}",

@@ -19,7 +19,7 @@ from sealift.deffile.source import Source, source_of
 from sealift.deffile.tokens import split_stages
 from sealift.deffile.values import Stage
 
-_EMPTY = Fault(message="the definition file is empty", apptainer="empty definition file")
+_EMPTY = Fault(id="empty-file", message="the definition file is empty", apptainer="empty definition file")
 
 
 def as_apptainer(data: bytes) -> dict[str, Any]:

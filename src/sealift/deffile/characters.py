@@ -52,3 +52,8 @@ def printable(text: str) -> str:
     A recipe from elsewhere must not steer the terminal on which its faults are shown.
     """
     return show(text).translate(_PICTURES)
+
+
+def short(text: str) -> str:
+    """At most 60 characters of a text, for a message."""
+    return text if len(text) <= 60 else text[:57] + "…"

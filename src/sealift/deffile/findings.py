@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from sealift.deffile.characters import printable
 from sealift.errors import DefinitionError, Span
@@ -11,8 +12,12 @@ from sealift.errors import DefinitionError, Span
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """A reason to refuse the file. `apptainer` is what Apptainer says; with `crashes`, its dying words."""
+    """A reason to refuse the file. `id` names the rule.
 
+    `apptainer` is what Apptainer says; with `crashes`, its dying words.
+    """
+
+    id: str
     message: str
     apptainer: str
     where: Span | None = None
@@ -30,22 +35,27 @@ class Caution:
     hints: tuple[str, ...] = ()
 
 
-def as_error(faults: Sequence[Fault]) -> DefinitionError:
-    """One error for at least one fault, in the order of the file; the first is the error, the rest its `others`."""
-    errors = [
-        DefinitionError(printable(fault.message), hints=tuple(map(printable, fault.hints)), where=fault.where)
-        for fault in sorted(faults, key=_place)
-    ]
-    return DefinitionError(errors[0].message, hints=errors[0].hints, where=errors[0].where, others=tuple(errors[1:]))
+_Found = TypeVar("_Found", Fault, Caution)
 
 
-def in_order(cautions: Iterable[Caution]) -> tuple[Caution, ...]:
-    """In the order of the file, with words that can be printed."""
+def as_error(faults: Iterable[Fault]) -> DefinitionError:
+    """One error for at least one fault; the first is the error, the rest its `others`."""
+    first, *others = (
+        DefinitionError(fault.message, hints=fault.hints, where=fault.where) for fault in in_order(faults)
+    )
+    return DefinitionError(first.message, hints=first.hints, where=first.where, others=tuple(others))
+
+
+def in_order(found: Iterable[_Found]) -> tuple[_Found, ...]:
+    """Each once, in the order of the file, with words that can be printed."""
+    kept: dict[tuple[str, Span | None], _Found] = {}
+    for one in sorted(found, key=_place):
+        # A stage that is read again with its placeholders filled says the same of the same place.
+        kept.setdefault((one.id, one.where), one)
     return tuple(
-        replace(one, message=printable(one.message), hints=tuple(map(printable, one.hints)))
-        for one in sorted(cautions, key=lambda one: (one.where.line, one.where.column))
+        replace(one, message=printable(one.message), hints=tuple(map(printable, one.hints))) for one in kept.values()
     )
 
 
-def _place(fault: Fault) -> tuple[int, int]:
-    return (fault.where.line, fault.where.column) if fault.where else (0, 0)
+def _place(found: Fault | Caution) -> tuple[int, int]:
+    return (found.where.line, found.where.column) if found.where is not None else (0, 0)

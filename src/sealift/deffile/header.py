@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sealift.deffile.characters import BLANKS, lower, trim, words
+from sealift.deffile.characters import BLANKS, lower, short, trim, words
 from sealift.deffile.findings import Caution, Fault
 from sealift.deffile.source import Source
 from sealift.deffile.tokens import lines_of
@@ -91,9 +91,10 @@ def _no_value(source: Source, at: int, written: str) -> Fault:
     key, equals, value = written.partition("=")
     bare = lower(trim(key))
     if written.startswith(_BOM):
-        return Fault(message="the file begins with a byte order mark", apptainer=apptainer, where=where, hints=_NO_BOM)
+        return _byte_order_mark(apptainer, where)
     if equals and is_header_keyword(bare):
         return Fault(
+            id="header-without-colon",
             message=f"header line `{trim(written)}` has no colon",
             apptainer=apptainer,
             where=where,
@@ -109,18 +110,29 @@ def _no_value(source: Source, at: int, written: str) -> Fault:
     else:
         hint = "above the first section only `Key: value` lines and comments may stand; commands belong below `%post`"
     return Fault(
-        message=f"header line `{_short(trim(written))}` has no colon", apptainer=apptainer, where=where, hints=(hint,)
+        id="header-without-colon",
+        message=f"header line `{short(trim(written))}` has no colon",
+        apptainer=apptainer,
+        where=where,
+        hints=(hint,),
     )
 
 
-_NO_BOM = ("save the file as UTF-8 without a byte order mark, or: sed -i '1s/^\\xef\\xbb\\xbf//' FILE",)
+def _byte_order_mark(apptainer: str, where: Span) -> Fault:
+    return Fault(
+        id="byte-order-mark",
+        message="the file begins with a byte order mark",
+        apptainer=apptainer,
+        where=where,
+        hints=("save the file as UTF-8 without a byte order mark, or: sed -i '1s/^\\xef\\xbb\\xbf//' FILE",),
+    )
 
 
 def _unknown(source: Source, at: int, key: str) -> Fault:
     where = source.span(at, at + len(key))
     apptainer = f"failed to parse deffile header: invalid header keyword found: {key}"
     if key.startswith(_BOM):
-        return Fault(message="the file begins with a byte order mark", apptainer=apptainer, where=where, hints=_NO_BOM)
+        return _byte_order_mark(apptainer, where)
     meant = nearest(key, HEADER_KEYWORDS)
     section = named_section(key)
     if key == "otherurl":
@@ -133,11 +145,18 @@ def _unknown(source: Source, at: int, key: str) -> Fault:
         hints = (
             "the header knows " + ", ".join(f"`{show_keyword(word)}`" for word in HEADER_KEYWORDS[:6]) + " and others",
         )
-    return Fault(message=f"unknown header keyword `{_short(key)}`", apptainer=apptainer, where=where, hints=hints)
+    return Fault(
+        id="unknown-header-keyword",
+        message=f"unknown header keyword `{short(key)}`",
+        apptainer=apptainer,
+        where=where,
+        hints=hints,
+    )
 
 
 def _crash(source: Source, at: int, key: str) -> Fault:
     return Fault(
+        id="header-continuation",
         message=f"`{show_keyword(key)}` ends in `\\`, but a blank or comment line follows",
         apptainer="panic: assignment to entry in nil map",
         where=source.span(at, at + len(key)),
@@ -179,7 +198,3 @@ def _cautions(
             )
         )
     return found
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else text[:57] + "…"

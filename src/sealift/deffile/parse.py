@@ -35,9 +35,13 @@ _NOT_SCRIPTS = ("files", "labels")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """`definition` holds all of the text, whatever the faults. `sources` are the texts of `definition.stages`."""
+    """`definition` holds all of the text, whatever the faults.
+
+    `readings` and `sources` are those of `definition.stages`, one for one.
+    """
 
     definition: Definition
+    readings: tuple[StageReading, ...]
     sources: tuple[Source, ...]
     faults: tuple[Fault, ...]
     """In the order in which Apptainer meets them: it stops at the first."""
@@ -70,6 +74,7 @@ def read(data: bytes | str, *, file: str = "definition file") -> Reading:
         faults.append(empty_file(whole))
     return Reading(
         definition=Definition(file=file, blocks=tuple(reading.stage for reading in readings)),
+        readings=tuple(readings[row] for row in kept),
         sources=tuple(parts[row] for row in kept),
         faults=tuple(faults),
         cautions=in_order(caution for reading in readings for caution in reading.cautions),

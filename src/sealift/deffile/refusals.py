@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from sealift.deffile.characters import BLANKS, trim
+from sealift.deffile.characters import BLANKS, lower, short, trim, words
 from sealift.deffile.findings import Fault
 from sealift.deffile.heredocs import heredoc_around
 from sealift.deffile.source import Source
 from sealift.deffile.tokens import TOKEN_LIMIT, Token
-from sealift.deffile.values import Section
+from sealift.deffile.values import Section, Stage
 from sealift.deffile.vocabulary import APP_SECTIONS, SECTIONS, nearest_section
 from sealift.errors import Span
 
@@ -23,6 +24,7 @@ def empty_file(source: Source) -> Fault:
     else:
         message = "nothing in the definition file counts: its header line ends in `\\` and nothing continues it"
     return Fault(
+        id="empty-file",
         message=message,
         apptainer="no stages found in definition file",
         where=None if not source.text else source.span(0, source.text.find("\n") % (len(source.text) + 1)),
@@ -30,10 +32,22 @@ def empty_file(source: Source) -> Fault:
     )
 
 
+def empty_stage(stage: Stage) -> Fault:
+    """A stage of which nothing is left when its placeholders are filled."""
+    return Fault(
+        id="empty-stage",
+        message="nothing is left of this stage when its placeholders are filled",
+        apptainer="empty definition file",
+        where=stage.span,
+        hints=("a header value that ends in `\\` takes its line away: give the build argument another value",),
+    )
+
+
 def too_long(source: Source, token: Token) -> Fault:
     stop = source.text.find("\n", token.start, token.end)
     what = "this section" if token.is_section else "the text above the first section"
     return Fault(
+        id="section-too-long",
         message=f"{what} is longer than {TOKEN_LIMIT} bytes, with the next heading",
         apptainer="bufio.Scanner: token too long",
         where=source.span(token.start, stop if stop >= 0 else token.end),
@@ -43,6 +57,7 @@ def too_long(source: Source, token: Token) -> Fault:
 
 def heading_alone(source: Source, token: Token, line: str) -> Fault:
     return Fault(
+        id="heading-alone",
         message=f"`{line}` has no body",
         apptainer=f"section {line}: could not be split into section name and body",
         where=source.span(token.start, token.start + len(line)),
@@ -52,6 +67,7 @@ def heading_alone(source: Source, token: Token, line: str) -> Fault:
 
 def lone_quote(span: Span) -> Fault:
     return Fault(
+        id="files-lone-quote",
         message='a lone `"` is no file name',
         apptainer="panic: runtime error: index out of range [0] with length 0",
         where=span,
@@ -62,6 +78,7 @@ def lone_quote(span: Span) -> Fault:
 
 def app_without_name(section: Section, written: str) -> Fault:
     return Fault(
+        id="app-without-name",
         message=f"`%{section.name}` names no app",
         apptainer=f"app section {written}: could not be split into section name and app name",
         where=section.span,
@@ -76,52 +93,61 @@ def unknown_section(key: str, sections: Sequence[Section], row: int, *, look_aro
     """
     section = sections[row]
     line = section.heading.rstrip("\r\n")
-    word = line.lstrip(BLANKS).split(maxsplit=1)[0] if line.strip(BLANKS) else line
-    apptainer = f"invalid section(s) specified: {key}"
-    message = f"unknown section `{word}`"
-    hints: tuple[str, ...]
-    around = heredoc_around(sections, row) if look_around else None
-    if not look_around:
-        hints = _KNOWN
-    elif around is not None:
-        message = f"`{word}` begins a line inside a here-document, so it is read as a section"
-        hints = (
-            f"the here-document begins in line {around}; bring its text as a file, with `%files`",
-            "or put `@` before each `%` and take it off again: sed 's/^@//' > FILE <<EOF",
-        )
-    elif line[:1] in BLANKS:
-        known = nearest_section(trim(line).lstrip("%").lower().partition(" ")[0])
-        message = f"`{word}` is indented, so it is not the section `%{known}`" if known else message
-        hints = ("a section heading begins in column 1: remove the blanks before it",) if known else _KNOWN
-    elif section.name in APP_SECTIONS:
-        hints = (f"write it in lower case: %{section.name} {section.app}",)
-    else:
-        bare = section.name
-        name, tab, _ = bare.partition("\t")
-        meant = nearest_section(name)
-        if tab and name in (*SECTIONS, *APP_SECTIONS):
-            message = f"a tab follows `%{name}`, which makes it part of the name"
-            hints = (f"write a space: %{name} {line.partition(chr(9))[2].lstrip()}".rstrip(),)
-        elif not bare and trim(line.lstrip("%")):
-            meant = nearest_section(trim(line.lstrip("%")).lower().split(" ")[0])
-            message = "a `%` begins a line, so it is read as a section without a name"
-            hints = (f"did you mean `%{meant}`?",) if meant else _NO_SECTION
-        elif not bare:
-            message, hints = "a `%` begins a line, so it is read as a section without a name", _NO_SECTION
-        elif meant:
-            hints = (f"did you mean `%{meant}`?",)
-        else:
-            hints = _KNOWN
+    word = (*words(line), "")[0]
+    rule, message, hints = _meant(section, line, word, sections, row) if look_around else _unlike_any(word)
     start = section.span
-    where = Span(
-        file=start.file,
-        line=start.line,
-        column=start.column + (len(line) - len(line.lstrip(BLANKS)) if start.column == 1 else 0),
-        length=len(word) or 1,
-        text=start.text,
-    )
-    return Fault(message=message, apptainer=apptainer, where=where, hints=hints)
+    indent = len(line) - len(line.lstrip(BLANKS)) if start.column == 1 else 0
+    where = replace(start, column=start.column + indent, length=len(word) or 1)
+    apptainer = f"invalid section(s) specified: {key}"
+    return Fault(id=rule, message=message, apptainer=apptainer, where=where, hints=hints)
 
 
-_KNOWN = ("sections are " + ", ".join(f"`%{name}`" for name in SECTIONS) + " and `%app…`",)
-_NO_SECTION = ("indent does not help; put a word before the `%`, or bring the text with `%files`",)
+_Meaning = tuple[str, str, tuple[str, ...]]
+"""A rule's id, the message, the hints."""
+
+
+def _meant(section: Section, line: str, word: str, sections: Sequence[Section], row: int) -> _Meaning:
+    around = heredoc_around(sections, row)
+    if around is not None:
+        return (
+            "section-in-heredoc",
+            f"`{word}` begins a line inside a here-document, so it is read as a section",
+            (
+                f"the here-document begins in line {around}; bring its text as a file, with `%files`",
+                f"or write `@{short(trim(line))}` there, and take the `@` off: sed 's/^@//' > FILE <<EOF",
+            ),
+        )
+    if line[:1] in BLANKS:
+        known = nearest_section(lower(trim(line).lstrip("%")).partition(" ")[0])
+        if known is None:
+            return _unlike_any(word)
+        return (
+            "indented-section",
+            f"`{word}` is indented, so it is not the section `%{known}`",
+            ("a section heading begins in column 1: remove the blanks before it", _NO_SECTION),
+        )
+    if section.name in APP_SECTIONS:
+        hint = f"write it in lower case: %{section.name} {section.app}"
+        return "app-section-case", f"unknown section `{word}`", (hint,)
+    name, tab, _ = section.name.partition("\t")
+    if tab and name in (*SECTIONS, *APP_SECTIONS):
+        hint = f"write a space: %{name} {trim(line.partition(tab)[2])}".rstrip()
+        return "tab-after-section", f"a tab follows `%{name}`, which makes it part of the name", (hint,)
+    if not section.name:
+        meant = nearest_section(lower((*words(line.lstrip("%")), "")[0]))
+        hint = f"did you mean `%{meant}`?" if meant else _NO_SECTION
+        return "section-without-name", "a `%` begins a line, so it is read as a section without a name", (hint,)
+    meant = nearest_section(name)
+    if meant is None:
+        return _unlike_any(word)
+    return "unknown-section", f"unknown section `{word}`", (f"did you mean `%{meant}`?",)
+
+
+def _unlike_any(word: str) -> _Meaning:
+    known = ", ".join(f"`%{name}`" for name in SECTIONS)
+    return "unknown-section", f"unknown section `{word}`", (f"sections are {known} and `%app…`", _NO_SECTION)
+
+
+_NO_SECTION = (
+    "if it is text: no line may begin with `%`, blanks before it or not; put a word before it, or use `%files`"
+)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
+from sealift.deffile.characters import words
 from sealift.deffile.findings import Fault
 from sealift.deffile.values import Definition, FileGroup, Stage
 from sealift.deffile.vocabulary import AGENTS, nearest, show_keyword
@@ -33,12 +34,19 @@ _REQUIRED = {
 _DISTRIBUTIONS = ("ubuntu", "debian", "centos", "fedora", "alpine", "rockylinux", "almalinux", "opensuse")
 
 
-def find_build_faults(definition: Definition) -> list[Fault]:
-    """The faults of a file that parses, stage by stage."""
+def find_build_faults(definition: Definition, *, unsure: Container[int] = ()) -> list[Fault]:
+    """The faults that no parser minds, stage by stage.
+
+    `unsure` are the numbers of stages whose header was not read whole, or holds placeholders that nothing fills: what
+    it lacks may be there, and what they are called is not known.
+    """
     faults: list[Fault] = []
     stages = definition.stages
+    names_known = not any(number in unsure for number in range(len(stages)))
     for number, stage in enumerate(stages):
-        if stage.header is None:
+        if number in unsure:
+            pass
+        elif stage.header is None:
             faults.append(_no_header(stage, stages[number + 1 :]))
         elif not stage.bootstrap:
             faults.append(_no_bootstrap(stage, stages[number + 1 :]))
@@ -46,17 +54,11 @@ def find_build_faults(definition: Definition) -> list[Fault]:
             faults.append(_unknown_agent(stage))
         else:
             faults += _missing_keys(stage)
-        for group in stage.files:
+        for group in stage.files if names_known else ():
             faults += _unknown_stage(definition, number, group)
         faults += _app_faults(stage)
         faults += _shell_faults(stage)
     return faults
-
-
-def find_header_faults(definition: Definition) -> list[Fault]:
-    """Only the faults that no value of a placeholder can mend: stages without a header."""
-    stages = definition.stages
-    return [_no_header(stage, stages[number + 1 :]) for number, stage in enumerate(stages) if stage.header is None]
 
 
 def _no_header(stage: Stage, later: tuple[Stage, ...]) -> Fault:
@@ -66,6 +68,7 @@ def _no_header(stage: Stage, later: tuple[Stage, ...]) -> Fault:
     else:
         hint = "write above the first section: Bootstrap: docker, and on the next line From: ubuntu:24.04"
     return Fault(
+        id="no-header",
         message="a stage has no header",
         apptainer="multiple stages detected, all must have headers",
         where=where,
@@ -83,6 +86,7 @@ def _no_bootstrap(stage: Stage, later: tuple[Stage, ...]) -> Fault:
     else:
         message, hint = "the header has no `Bootstrap:`", "write as its first line: Bootstrap: docker"
     return Fault(
+        id="no-bootstrap",
         message=message,
         apptainer="unable to get conveyorpacker: no bootstrap specification found",
         where=field.span if field else stage.fields[0].span,
@@ -97,6 +101,7 @@ def _unknown_agent(stage: Stage) -> Fault:
     meant = nearest(lowered, AGENTS)
     if "\r" in agent:
         return Fault(
+            id="lone-carriage-returns",
             message="the lines end in lone carriage returns, so that the whole file is one line",
             apptainer=f"unable to get conveyorpacker: invalid build source {agent}",
             where=field.span if field else stage.span,
@@ -111,6 +116,7 @@ def _unknown_agent(stage: Stage) -> Fault:
     else:
         hint = "agents are " + ", ".join(f"`{name}`" for name in AGENTS[:12]) + " and others"
     return Fault(
+        id="unknown-agent",
         message=f"unknown bootstrap agent `{agent}`",
         apptainer=f"unable to get conveyorpacker: invalid build source {agent}",
         where=field.span if field else stage.span,
@@ -124,6 +130,7 @@ def _missing_keys(stage: Stage) -> Iterator[Fault]:
     where = field.span if field else stage.span
     if agent in _FROM_NEEDED and not stage.source:
         yield Fault(
+            id="missing-header-key",
             message=f"`Bootstrap: {agent}` needs `From:`",
             apptainer="conveyor failed to get",
             where=where,
@@ -138,6 +145,7 @@ def _missing_keys(stage: Stage) -> Iterator[Fault]:
     for key in needed:
         if not stage.key(key):
             yield Fault(
+                id="missing-header-key",
                 message=f"`Bootstrap: {agent}` needs `{show_keyword(key)}:`",
                 apptainer=f"conveyor failed to get: invalid {agent} header, no {show_keyword(key)} specified",
                 where=where,
@@ -147,6 +155,7 @@ def _missing_keys(stage: Stage) -> Iterator[Fault]:
     if agent in ("docker", "oras", "shub") and match:
         source = stage.field("from")
         yield Fault(
+            id="repeated-agent",
             message=f"`From:` repeats the agent: `{stage.source}`",
             apptainer="conveyor failed to get: could not parse reference",
             where=source.span if source else where,
@@ -169,6 +178,7 @@ def _unknown_stage(definition: Definition, number: int, group: FileGroup) -> Ite
         else:
             hint = f"name the earlier stage: Stage: {name}"
         yield Fault(
+            id="unknown-stage",
             message=f"stage `{name}` was not found",
             apptainer=f"unable to copy files from stage to container fs: stage {name} was not found",
             where=group.span,
@@ -176,6 +186,7 @@ def _unknown_stage(definition: Definition, number: int, group: FileGroup) -> Ite
         )
     elif found >= number and group.copies:
         yield Fault(
+            id="later-stage",
             message=f"stage `{name}` is not built yet where its files are wanted",
             apptainer="while copying",
             where=group.span,
@@ -188,6 +199,7 @@ def _app_faults(stage: Stage) -> Iterator[Fault]:
         if not app.name:
             section, span = next(iter(app.spans.items()))
             yield Fault(
+                id="app-without-name",
                 message=f"two spaces follow `%{section}`, so that the app has no name",
                 apptainer="Unable to create apps: No BuildApp record for app ",
                 where=span,
@@ -198,9 +210,10 @@ def _app_faults(stage: Stage) -> Iterator[Fault]:
 def _shell_faults(stage: Stage) -> Iterator[Fault]:
     for name in ("pre", "setup", "post"):
         script = stage.script(name)
-        given = script.arguments.split("#")[0].split()
+        given = words(script.arguments.split("#")[0])
         if script.text and "-c" in given and given.index("-c") == len(given) - 1:
             yield Fault(
+                id="missing-interpreter",
                 message=f"`%{name} -c` names no interpreter",
                 apptainer=f"while processing section %{name} arguments: bad {name} section '-c' parameter: "
                 "missing arguments",

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, BinaryIO
 from sealift.core.epoch import choose_epoch
 from sealift.core.event import Said
 from sealift.core.reference import ImageSource, OrasSource, parse_source
-from sealift.deffile.arguments import Prepared, prepare, read_build_arguments
+from sealift.deffile.arguments import read_build_arguments
 from sealift.deffile.characters import encode
+from sealift.deffile.prepare import Prepared, prepare
 from sealift.deffile.sniff import refuse_other_files
 from sealift.deffile.values import Stage
 from sealift.deffile.whole_image import text_of_reference
@@ -24,6 +25,7 @@ from sealift.flows.baseroot import root_of_packs
 from sealift.flows.finish import write_result
 from sealift.flows.ready import Ready
 from sealift.flows.requests import BuildRequest, BuildResult
+from sealift.flows.returning import ready_as_it_was
 from sealift.flows.targets import check_target, parse_target
 from sealift.flows.workshop import Workshop, check_pack, open_workshop, verify_pack
 from sealift.packs.tarlayer import pack_tar
@@ -67,6 +69,8 @@ def _converted(shop: Workshop, source: ImageSource) -> Ready:
     agent, _, rest = shop.request.spec.partition(":")
     text = text_of_reference(agent, rest.removeprefix("//") if agent in ("docker", "oras") else rest)
     base = fetch_base(shop, source)
+    if base.complete:
+        return ready_as_it_was(base, _epoch(shop, base))
     return _ready_without_sections(shop, prepare(encode(text), file=shop.request.spec), base)
 
 
@@ -162,7 +166,7 @@ def _ready_without_sections(shop: Workshop, prepared: Prepared, base: Base, *, n
     key = shop.key(
         "metadata",
         list(base.keys),
-        base.config.raw.hex() if base.config is not None else "",
+        base.config_to_add.raw.hex() if base.config_to_add is not None else "",
         prepared.text,
         number,
         shop.architecture.oci,
@@ -197,7 +201,7 @@ def _metadata_of_base(shop: Workshop, prepared: Prepared, stage: Stage, base: Ba
             definition_text=prepared.text,
             architecture=shop.architecture.oci,
             epoch=epoch,
-            config=base.config,
+            config=base.config_to_add,
             force=shop.request.force,
         )
 
@@ -236,12 +240,13 @@ def _with_last_layer(
         packs=(*base.packs, *uppers, last),
         names=(*names, "metadata"),
         digests=tuple(digests),
-        base_count=0 if base.ours else len(base.packs),
+        base_count=0 if base.ours else len(base.packs) - base.own_above,
         epoch=epoch,
         definition=encode(prepared.text),
         inspect=made.inspect,
         oci_config=oci_config_json(base.config) if base.config is not None else b"",
         origin=base.origin,
+        base=base,
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from sealift.core.digest import Digest, from_raw
 from sealift.core.event import Began, Ended, Said
-from sealift.deffile.arguments import Prepared
+from sealift.deffile.prepare import Prepared
 from sealift.errors import DefinitionError, SectionError, TestFailed
 from sealift.flows.agents import base_of_stage
 from sealift.flows.base import Base
@@ -130,7 +130,7 @@ def _stage_key(
         for step in steps
         if isinstance(step, CopyFromStage)
     ]
-    config = hashlib.sha256(base.config.raw).hexdigest() if base.config is not None else ""
+    config = hashlib.sha256(base.config_to_add.raw).hexdigest() if base.config_to_add is not None else ""
     return shop.key(
         "stage",
         list(base.keys),
@@ -249,7 +249,7 @@ def _placed_steps(prepared: Prepared, number: int, sandbox: Sandbox) -> tuple[St
 def _begin(sandbox: Sandbox, stage: Any, base: Base) -> None:
     # The sandbox shows mount points of its own, which are not the base's.
     with root_of_packs(base.packs) as root:
-        added = metadata.begin(root, stage, config=base.config)
+        added = metadata.begin(root, stage, config=base.config_to_add)
     sandbox.call("sealift.sections.inner:write_metadata", added=inner.added_to_json(added))
 
 
