@@ -7,7 +7,8 @@ import subprocess
 import pytest
 
 from sealift.bases import debootstrap
-from sealift.bases.debootstrap import AptSource, Bootstrap, Command, choose_source, parse_apt_sources, plan
+from sealift.bases.commands import ROOT, Command
+from sealift.bases.debootstrap import AptSource, Bootstrap, choose_source, parse_apt_sources, plan
 from sealift.errors import DefinitionError
 
 PLAIN = Bootstrap(suite="bookworm", mirror="http://mirror/debian", architecture="amd64")
@@ -39,7 +40,7 @@ def test_mmdebstrap() -> None:
                 f"--extract-hook={debootstrap._MOUNT}",
                 f"--customize-hook={debootstrap._UNMOUNT}",
                 "bookworm",
-                "ROOT",
+                ROOT,
                 "http://mirror/debian",
             ),
             inside=False,
@@ -78,15 +79,15 @@ def test_debootstrap_in_two_halves() -> None:
                 "--arch=arm64",
                 "--keyring=/usr/share/keyrings/ubuntu.gpg",
                 "noble",
-                "ROOT",
+                ROOT,
                 "http://mirror/ubuntu",
             ),
             inside=False,
             env=env,
         ),
-        Command(argv=("/bin/sh", "-c", debootstrap._BETWEEN, "sh", "ROOT"), inside=False, env=env),
+        Command(argv=("/bin/sh", "-c", debootstrap._BETWEEN, "sh", ROOT), inside=False, env=env),
         Command(argv=("/debootstrap/debootstrap", "--second-stage"), inside=True, env=env),
-        Command(argv=("/bin/sh", "-c", debootstrap._TIDY, "sh", "ROOT"), inside=False, env=env),
+        Command(argv=("/bin/sh", "-c", debootstrap._TIDY, "sh", ROOT), inside=False, env=env),
     )
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-ROOT = "ROOT"
+ROOT = "<root>"
 """In a command's words it stands for the path of the new root."""
-PRIVATE = "PRIVATE"
+PRIVATE = "<private>"
 """For a folder beside the new root, of which nothing gets into the image."""
 
 

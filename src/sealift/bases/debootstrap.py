@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
+from sealift.bases.commands import ROOT, Command
 from sealift.errors import DefinitionError
 
 EXCLUDED = ("e2fsprogs", "udev", "openssl", "debconf-i18n")
@@ -60,15 +61,6 @@ class Bootstrap:
     epoch: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    """One command; `ROOT` in `argv` stands for the root folder. `inside` runs in the new root itself."""
-
-    argv: tuple[str, ...]
-    inside: bool
-    env: Mapping[str, str] = field(default_factory=dict)
-
-
 def plan(
     bootstrap: Bootstrap, *, program: Literal["mmdebstrap", "debootstrap"], path: str, hooks: bool
 ) -> tuple[Command, ...]:
@@ -79,9 +71,9 @@ def plan(
         return (Command(argv=(path, *_mmdebstrap(bootstrap, hooks=hooks)), inside=False, env=env),)
     return (
         Command(argv=(path, *_debootstrap(bootstrap)), inside=False, env=env),
-        Command(argv=("/bin/sh", "-c", _BETWEEN, "sh", "ROOT"), inside=False, env=env),
+        Command(argv=("/bin/sh", "-c", _BETWEEN, "sh", ROOT), inside=False, env=env),
         Command(argv=("/debootstrap/debootstrap", "--second-stage"), inside=True, env=env),
-        Command(argv=("/bin/sh", "-c", _TIDY, "sh", "ROOT"), inside=False, env=env),
+        Command(argv=("/bin/sh", "-c", _TIDY, "sh", ROOT), inside=False, env=env),
     )
 
 
@@ -102,7 +94,7 @@ def _mmdebstrap(bootstrap: Bootstrap, *, hooks: bool) -> tuple[str, ...]:
         f"--extract-hook={_MOUNT}",
         f"--customize-hook={_UNMOUNT}",
         bootstrap.suite,
-        "ROOT",
+        ROOT,
         bootstrap.mirror,
     )
 
@@ -118,7 +110,7 @@ def _debootstrap(bootstrap: Bootstrap) -> tuple[str, ...]:
         f"--arch={bootstrap.architecture}",
         *((f"--keyring={bootstrap.keyring}",) if bootstrap.keyring else ()),
         bootstrap.suite,
-        "ROOT",
+        ROOT,
         bootstrap.mirror,
     )
 

@@ -13,30 +13,17 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import Literal
 
-from sealift.bases.debootstrap import (
-    HOOKS,
-    AptSource,
-    Bootstrap,
-    Command,
-    choose_source,
-    parse_apt_sources,
-    plan,
-)
+from sealift.bases.debootstrap import HOOKS, AptSource, Bootstrap, choose_source, parse_apt_sources, plan
 from sealift.core.epoch import clamp
-from sealift.core.event import Began, Ended, Said
 from sealift.deffile.values import Stage
-from sealift.errors import DefinitionError, FetchError, HostError, SectionError
+from sealift.errors import DefinitionError, HostError
 from sealift.flows.base import Base
-from sealift.flows.rooms import find_footing, opened_sandbox
-from sealift.flows.workshop import Workshop, check_pack, verify_pack
-from sealift.sandbox.container import Sandbox
+from sealift.flows.bootstrap import fetch_small, pack_of_commands
+from sealift.flows.workshop import Workshop
 from sealift.system.process import find_program
-from sealift.system.web import HttpWeb, Request
 
-RELEASE_LIMIT = 4 << 20
-"""Bytes of an InRelease file."""
 _KEYRINGS = {
     "ubuntu": "/usr/share/keyrings/ubuntu-archive-keyring.gpg",
     "debian": "/usr/share/keyrings/debian-archive-keyring.gpg",
@@ -75,53 +62,10 @@ def bootstrap_debian(shop: Workshop, stage: Stage) -> Base:
         release.digest,
         shop.architecture.debian,
     )
-    if shop.request.no_cache:
-        shop.store.drop("packs", key)
-    what = f"debootstrap {suite}"
-
-    def make(file: BinaryIO) -> None:
-        _run(shop, commands, file, what)
-
-    pack = shop.store.entry("packs", key, make, check=check_pack, whole=verify_pack, what=what)
-    return Base(packs=(pack,), keys=(key,), origin=f"debootstrap:{suite}", ours=True, created=release.date)
-
-
-def _run(shop: Workshop, commands: tuple[Command, ...], file: BinaryIO, what: str) -> None:
-    footing = find_footing(shop)
-    tail: list[bytes] = []
-
-    def take(_stream: str, line: bytes) -> None:
-        tail.append(line)
-        del tail[:-30]
-        shop.events(Said(text=line.decode("utf-8", "replace").rstrip("\n"), level="debug"))
-
-    shop.events(Began(task="bootstrap", label=what))
-    with shop.watch.measure("bootstrap"), opened_sandbox(shop, footing, (), bare=True) as sandbox:
-        for command in commands:
-            argv = [sandbox.root if word == "ROOT" else word for word in command.argv]
-            code = sandbox.run(argv, env=command.env, cwd="/", inside=command.inside, umask=0o022, on_line=take)
-            if code != 0:
-                shop.events(Ended(task="bootstrap", note="failed"))
-                raise SectionError(
-                    f"`{os.path.basename(argv[0])}` ended with {code}:\n"
-                    + b"".join(tail[-12:]).decode("utf-8", "replace").rstrip(),
-                    section="bootstrap",
-                    code=code,
-                    tail=b"".join(tail).decode("utf-8", "replace"),
-                    hints=("see all of its output: add -v", "is the suite on that mirror? see `OSVersion:`"),
-                )
-        _pack(shop, sandbox, file)
-    shop.events(Ended(task="bootstrap", note=f"done in {shop.watch.seconds['bootstrap']:.1f} s"))
-
-
-def _pack(shop: Workshop, sandbox: Sandbox, file: BinaryIO) -> None:
-    sandbox.call(
-        "sealift.flows.upper:pack_upper",
-        descriptors=(file.fileno(),),
-        compression=str(shop.options.compression),
-        block_size=shop.options.block_size,
-        base=[],
+    pack = pack_of_commands(
+        shop, key, commands, what=f"debootstrap {suite}", hints=("is the suite on that mirror? see `OSVersion:`",)
     )
+    return Base(packs=(pack,), keys=(key,), origin=f"debootstrap:{suite}", ours=True, created=release.date)
 
 
 def _program(shop: Workshop) -> tuple[Literal["mmdebstrap", "debootstrap"], str]:
@@ -172,7 +116,7 @@ def _read_release(shop: Workshop, stage: Stage, source: AptSource, suite: str) -
     where = stage.field("osversion")
     data = None
     for name in ("InRelease", "Release"):
-        data = _fetch(shop, f"{source.uri.rstrip('/')}/dists/{suite}/{name}")
+        data = fetch_small(shop, f"{source.uri.rstrip('/')}/dists/{suite}/{name}")
         if data is not None:
             break
     if data is None:
@@ -186,31 +130,3 @@ def _read_release(shop: Workshop, stage: Stage, source: AptSource, suite: str) -
     return Release(
         digest=hashlib.sha256(data).hexdigest(), date=clamp(int(date.timestamp())) if date is not None else None
     )
-
-
-def _fetch(shop: Workshop, url: str) -> bytes | None:
-    """A small file of a mirror; None where the mirror says that it is not there."""
-    if url.startswith(("file:", "/")):
-        try:
-            with open(url.removeprefix("file://").removeprefix("file:"), "rb") as file:
-                return file.read(RELEASE_LIMIT)
-        except FileNotFoundError:
-            return None
-    web = HttpWeb(shop.request.environment)
-    try:
-        response = web.open(Request(method="GET", url=url))
-        try:
-            if response.status == 404:
-                return None
-            if response.status != 200:
-                raise FetchError(f"the mirror answers {response.status} for `{url}`", hints=(f"try: curl -I {url}",))
-            parts = []
-            while part := response.read(1 << 20):
-                parts.append(part)
-                if sum(map(len, parts)) > RELEASE_LIMIT:
-                    raise FetchError(f"`{url}` is larger than {RELEASE_LIMIT >> 20} MiB", hints=(f"curl -I {url}",))
-            return b"".join(parts)
-        finally:
-            response.close()
-    finally:
-        web.close()
