@@ -1,0 +1,124 @@
+"""A launch plan in the words of podman-hpc, NERSC's engine on Perlmutter.
+
+Its flags are those of its modules (github.com/NERSC/podman-hpc, etc/modules.d/*.yaml); which of them a purpose wants is
+the site profile's to say. Inside, one is root, which is oneself outside. Nothing is mounted by default.
+
+With the flags for MPI, `run` becomes `shared-run`: the first rank of a node starts one container, whose command is
+`sleep infinity`, and all ranks join it by `podman exec`, which knows no entrypoint. So the entrypoint has to be one
+that runs what it is given, and the command has to begin with the image's own script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from sealift.core.launch import LaunchPlan
+from sealift.engines.clean.docker import show_mount
+from sealift.engines.clean.image import ACTIONS, StoredImage, inner_command
+from sealift.engines.clean.refusals import refuse
+from sealift.engines.clean.surroundings import LIBRARY_PATH, Caller, compose, library_path
+from sealift.engines.started import Started
+from sealift.errors import UsageError
+from sealift.sites.profile import Profile
+
+Communication = Literal["none", "mpi", "gpu-mpi", "nccl", "openmpi"]
+"""What the ranks talk by: the host's MPI, the same with buffers on GPUs, NCCL, or the image's own Open MPI."""
+
+CAN = frozenset(("nv", "writable_tmpfs", "fakeroot", "hostname"))
+REASONS: Mapping[str, str] = {
+    "rocm": "it knows NVIDIA GPUs only",
+    "overlays": "its images take no overlay",
+    "writable": "its images are squashed",
+    "net": "the interconnect is the host's",
+    "userns": "it is in a user namespace always",
+    "mounts": "write it as -B",
+    "env_files": "give the variables with --env",
+    "app": "its scripts know no apps",
+}
+_FLAGS_OF: Mapping[Communication, str] = {
+    "mpi": "mpi_flags",
+    "gpu-mpi": "gpu_mpi_flags",
+    "nccl": "nccl_flags",
+    "openmpi": "openmpi_flags",
+}
+_SHARED = ("--mpi", "--cuda-mpi", "--openmpi-pmi2")
+
+
+def command_line(
+    plan: LaunchPlan,
+    image: StoredImage,
+    caller: Caller,
+    *,
+    site: Profile,
+    program: str = "podman-hpc",
+    communication: Communication = "none",
+) -> Started:
+    """The call of each rank. One that brings MPI in has to stand behind `srun`: see `needs_srun`."""
+    refuse(plan, "podman-hpc", can=CAN, reasons=REASONS)
+    around = compose(plan, caller, site)
+    flags = _flags(plan, site, communication)
+    argv = [program, "run", "--rm"]
+    if caller.terminal:
+        argv += ["--interactive", "--tty"]
+    argv += flags
+    if plan.hostname is not None:
+        argv += ["--hostname", plan.hostname]
+    argv += [word for bind in around.binds for word in ("--mount", show_mount(bind))]
+    if around.pwd is not None:
+        argv += ["--workdir", around.pwd]
+    variables = recipe(site, communication) | dict(around.env)
+    composed = _library_path(site, communication, plan.env.get(LIBRARY_PATH, ""), image.library_path)
+    if composed:
+        variables[LIBRARY_PATH] = composed
+    argv += [word for key, value in variables.items() for word in ("--env", f"{key}={value}")]
+    entry, command = _inner(plan, image, shared=needs_srun(flags))
+    if entry:
+        argv += ["--entrypoint", entry]
+    return Started(argv=(*argv, image.reference, *command), env=caller.env)
+
+
+def needs_srun(flags: tuple[str, ...]) -> bool:
+    """Do these flags make one container a node, which ranks join? Outside `srun` no rank knows its number."""
+    return any(flag in flags for flag in _SHARED)
+
+
+def recipe(site: Profile, communication: Communication) -> dict[str, str]:
+    """The variables that the site's recipe for this way of talking sets."""
+    variables: dict[str, str] = {}
+    if communication in ("mpi", "gpu-mpi"):
+        variables |= {name: fact.shown for name, fact in site.below("mpi.env").items()}
+    if communication == "gpu-mpi":
+        variables |= {name: fact.shown for name, fact in site.below("mpi.gpu_env").items()}
+    if communication == "nccl":
+        variables |= {name: fact.shown for name, fact in site.below("nccl.env").items()}
+    return variables
+
+
+def _flags(plan: LaunchPlan, site: Profile, communication: Communication) -> tuple[str, ...]:
+    flags = list(site.texts("engines.podman-hpc.gpu_flags")) if plan.nv else []
+    if communication != "none":
+        flags += site.texts(f"engines.podman-hpc.{_FLAGS_OF[communication]}")
+    return tuple(dict.fromkeys(flags))
+
+
+def _library_path(site: Profile, communication: Communication, ordered: str, image: str) -> str:
+    """One value for everything: each module sets its own, the last one counts, and ours comes last."""
+    theirs = {
+        "mpi": site.text("engines.podman-hpc.library_path"),
+        "gpu-mpi": site.text("engines.podman-hpc.library_path"),
+        "nccl": site.text("engines.podman-hpc.nccl_library_path"),
+    }.get(communication, "")
+    return library_path(ordered, theirs, image) if theirs or ordered else ""
+
+
+def _inner(plan: LaunchPlan, image: StoredImage, *, shared: bool) -> tuple[str, tuple[str, ...]]:
+    entry, command = inner_command(plan, image)
+    if not shared:
+        return entry, command
+    if not entry:
+        raise UsageError(
+            f"what `{image.reference}` runs by itself is not known, and podman-hpc's shared containers do not run it",
+            hints=("name the program: sealift exec … IMAGE PROGRAM",),
+        )
+    return (f"{ACTIONS}/exec" if image.prepared else "env"), (entry, *command)

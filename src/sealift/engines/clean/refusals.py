@@ -1,0 +1,36 @@
+"""What an engine cannot do is said before it is started, all of it at once, each with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+
+from sealift.core.launch import LaunchPlan
+from sealift.errors import UsageError
+
+ALWAYS = frozenset(
+    ("image", "action", "command", "shell", "binds", "env", "pwd", "no_home", "contain", "contain_all")
+) | {"clean_env", "no_eval", "no_umask"}
+"""What every engine here can do; `clean_env`, `no_eval` and `no_umask` are how they all are."""
+
+
+def flag_of(field: str) -> str:
+    """The option that sets a field of the launch plan."""
+    return {"contain_all": "--containall", "overlays": "--overlay", "mounts": "--mount", "env_files": "--env-file"}.get(
+        field, "--" + field.replace("_", "-")
+    )
+
+
+def refuse(plan: LaunchPlan, engine: str, *, can: frozenset[str], reasons: Mapping[str, str]) -> None:
+    """UsageError that names every flag of the plan which `engine` has no word for."""
+    bare = LaunchPlan(image=plan.image, action=plan.action)
+    names = [each.name for each in fields(plan) if each.name not in ALWAYS | can]
+    asked = [name for name in names if getattr(plan, name) != getattr(bare, name)]
+    if not asked:
+        return
+    lines = [f"`{flag_of(name)}`" + (f" ({reasons[name]})" if name in reasons else "") for name in asked]
+    flags = " ".join(flag_of(name) for name in asked)
+    raise UsageError(
+        f"{engine} cannot do what is asked for: {', '.join(lines)}",
+        hints=(f"leave out {flags}, or take another --engine",),
+    )

@@ -1,0 +1,137 @@
+"""What a program finds around it where nothing comes by itself: variables, folders, the working folder.
+
+The rules are data (data/engines/surroundings.toml). Everything here is pure.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib import resources
+from typing import Any
+
+from sealift.core.launch import Bind, LaunchPlan
+from sealift.sites.profile import Profile
+
+SHARED = ("/tmp", "/var/tmp")  # noqa: S108 -- the folders that Apptainer shows of the host
+LIBRARY_PATH = "LD_LIBRARY_PATH"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who calls, and from where. `real` are links of `binds` and of `cwd` resolved: path → path without links."""
+
+    env: Mapping[str, str]
+    cwd: str
+    home: str
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = ()
+    terminal: bool = False
+    real: Mapping[str, str] | None = None
+
+    def resolved(self, path: str) -> str:
+        return path if self.real is None else self.real.get(path, path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """`env` in the order in which it was decided; `binds` from the outermost folder inwards; `pwd` inside."""
+
+    env: Mapping[str, str]
+    binds: tuple[Bind, ...]
+    pwd: str | None
+
+
+@functools.cache
+def load_rules() -> Mapping[str, Any]:
+    text = resources.files("sealift").joinpath("data/engines/surroundings.toml").read_text("utf-8")
+    return tomllib.loads(text)
+
+
+def passes(name: str) -> bool:
+    """Does this variable of the host enter?"""
+    rules = load_rules()
+    return any(fnmatch.fnmatchcase(name, each) for each in rules["passed"]) and not any(
+        fnmatch.fnmatchcase(name, each) for each in rules["kept_out"]
+    )
+
+
+def compose(plan: LaunchPlan, caller: Caller, site: Profile | None) -> Surroundings:
+    """The surroundings of `plan` when `caller` starts it on `site`; what the plan orders wins over every rule."""
+    env = {name: value for name, value in sorted(caller.env.items()) if passes(name)}
+    env |= {name: rule["value"] for name, rule in load_rules()["set"].items()}
+    env |= _caches(caller)
+    if not plan.no_home:
+        env["HOME"] = caller.home
+    return Surroundings(env=env | dict(plan.env), binds=_binds(plan, caller, site), pwd=_pwd(plan, caller))
+
+
+def _caches(caller: Caller) -> dict[str, str]:
+    job = caller.env.get("SLURM_JOB_ID") or caller.env.get("PBS_JOBID") or str(caller.uid)
+    node = f"/tmp/sealift-cache-{job}"  # noqa: S108 -- of this node and job
+    scratch = caller.env.get("SCRATCH", "")
+    places = {"node": node, "scratch": f"{scratch}/.cache" if scratch else node}
+    return {
+        name: caller.env.get(name) or f"{places[rule['place']]}/{rule['folder']}"
+        for name, rule in load_rules()["cache"].items()
+    }
+
+
+def _binds(plan: LaunchPlan, caller: Caller, site: Profile | None) -> tuple[Bind, ...]:
+    """Home, /tmp, the site's file systems and the working folder as they are on the host, then the plan's own."""
+    wanted: list[str] = []
+    if not (plan.contain or plan.contain_all):
+        wanted += SHARED
+        if not plan.no_home:
+            wanted.append(caller.home)
+        wanted += _site_folders(caller, site)
+        wanted.append(caller.cwd)
+    found: dict[str, Bind] = {}
+    for path in wanted:
+        if not os.path.isabs(path) or path == "/" or _is_shown(path, found):
+            continue
+        found[path] = Bind(source=caller.resolved(path), destination=path)
+    for bind in plan.binds:
+        found[bind.destination] = replace(bind, source=caller.resolved(bind.source))
+    # A bind is made on top of those before it: the outer folder has to come first.
+    return tuple(sorted(found.values(), key=lambda bind: bind.destination.rstrip("/").count("/")))
+
+
+def _site_folders(caller: Caller, site: Profile | None) -> list[str]:
+    folders = [caller.env.get("SCRATCH", "")]
+    for name in site.names_below("filesystems") if site is not None else ():
+        variable = site.text(f"filesystems.{name}.variable") if site is not None else ""
+        if variable and variable != "HOME":
+            folders.append(caller.env.get(variable, ""))
+    return [folder for folder in dict.fromkeys(folders) if folder]
+
+
+def _is_shown(path: str, found: Mapping[str, Bind]) -> bool:
+    return any(path == shown or path.startswith(shown.rstrip("/") + "/") for shown in found)
+
+
+def _pwd(plan: LaunchPlan, caller: Caller) -> str | None:
+    if plan.pwd is not None:
+        return plan.pwd
+    return None if plan.contain or plan.contain_all else caller.cwd
+
+
+def library_path(*parts: str) -> str:
+    """One value of LD_LIBRARY_PATH from what several recipes want, the first in front, nothing twice."""
+    folders = [folder for part in parts for folder in part.split(":") if folder]
+    return ":".join(dict.fromkeys(folders))
+
+
+def ordered_plainly(plan: LaunchPlan, caller: Caller, site: Profile | None) -> LaunchPlan:
+    """The same plan for engines that pass the host's environment on (`--safe-env`): clean, with these surroundings."""
+    made = compose(plan, caller, site)
+    orders = {name: value for name, value in made.env.items() if name not in ("HOME", "TERM", "USER", "LOGNAME")}
+    shown = {bind.destination for bind in plan.binds}
+    skipped = {*SHARED, caller.home, caller.cwd, *shown}
+    more = tuple(bind for bind in made.binds if bind.destination not in skipped)
+    return replace(plan, clean_env=True, env=orders, binds=(*plan.binds, *more))
