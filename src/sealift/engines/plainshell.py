@@ -60,9 +60,12 @@ class Variables:
         return {name: value for name, value in self.values.items() if name in self.exported}
 
 
-def run_plain(text: str, variables: Variables) -> None:
-    """Carry a script out on `variables`; NotPlain where it takes a shell, with the statements before carried out."""
-    _Script(text, variables).run()
+def run_plain(text: str, variables: Variables, *, files: bool = True) -> None:
+    """Carry a script out on `variables`; NotPlain where it takes a shell, with the statements before carried out.
+
+    Without `files`, whoever runs this does not see the script's files: a look at one takes a shell.
+    """
+    _Script(text, variables, files=files).run()
 
 
 def read_env_file(text: str, env: Mapping[str, str], *, name: str) -> dict[str, str]:
@@ -88,8 +91,9 @@ def read_env_file(text: str, env: Mapping[str, str], *, name: str) -> dict[str, 
 
 
 class _Script:
-    def __init__(self, text: str, variables: Variables) -> None:
+    def __init__(self, text: str, variables: Variables, *, files: bool) -> None:
         self._text = text
+        self._files = files
         self._at = 0
         self._variables = variables
 
@@ -372,7 +376,7 @@ class _Script:
         return True
 
     def _source(self, words: list[Word], start: int) -> bool:
-        if len(words) != 1:
+        if len(words) != 1 or not self._files:
             raise NotPlain(start)
         path = self._expand(words[0], start)
         if not path.startswith("/"):
@@ -396,7 +400,7 @@ class _Script:
         if len(words) == 2:
             operator, subject = _literal(words[0]), self._expand(words[1], start)
             check = _TESTS.get(operator)
-            if check is not None:
+            if check is not None and (self._files or operator in _ABOUT_TEXT):
                 return check(subject)
             if operator == "-v" and _NAME.fullmatch(subject) and subject not in _SHELLS_OWN:
                 return subject in self._variables.values
@@ -431,6 +435,7 @@ def _after(word: Word, length: int) -> Word:
     return word[length:]
 
 
+_ABOUT_TEXT = ("-n", "-z")
 _TESTS: Mapping[str, Callable[[str], bool]] = {
     "-n": bool,
     "-z": lambda text: not text,

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from sealift.core.digest import Digest, hex_part
 from sealift.core.event import Advanced, Began, Ended, Events
-from sealift.core.reference import ImageSource, OrasSource, Reference
+from sealift.core.reference import ImageSource, OciSource, OrasSource, Reference
 from sealift.errors import ImageError
 from sealift.evidence.opening import open_image
+from sealift.flows.returning import came_back_whole
 from sealift.flows.workshop import Workshop, check_pack, verify_pack
 from sealift.oci.config import ImageConfig
 from sealift.oci.platforms import check_architecture, platform_of
@@ -30,17 +31,27 @@ LAYERS_AT_ONCE = 2
 class Base:
     """Where an image starts. `packs` are files, the lowest first; `keys` name their content.
 
-    `ours` says that we made the files ourselves, so that they are normalised like everything above a base. `created` is
-    in seconds since 1970, None where the base does not say. `layers` are the layers' digests where it has such.
+    `ours` says that we made the files ourselves, so that they are normalised like everything above a base;
+    `own_above` says so of that many packs on top. `created` is in seconds since 1970, None where the base does not say.
+    `layers` are the layers' digests where it has such, and `source` is where they can be had again. `complete` says
+    that it is an image of ours that came back as it was: nothing needs to be added to it.
     """
 
     packs: tuple[str, ...]
     keys: tuple[str, ...]
     origin: str
     ours: bool = False
+    own_above: int = 0
     config: ImageConfig | None = None
     created: int | None = None
     layers: tuple[str, ...] = ()
+    source: OciSource | None = None
+    complete: bool = False
+
+    @property
+    def config_to_add(self) -> ImageConfig | None:
+        """The config that still has to become files of the image; that of an image of ours has."""
+        return None if self.complete else self.config
 
 
 def fetch_base(shop: Workshop, source: ImageSource) -> Base:
@@ -69,6 +80,8 @@ def fetch_base(shop: Workshop, source: ImageSource) -> Base:
             config=image.config,
             created=image.created,
             layers=tuple(layer.digest for layer in image.layers),
+            source=source.pinned(image.digest) if isinstance(source, Reference) and image.digest else source,
+            complete=came_back_whole(shop, image.config, packs, keys),
         )
 
 
@@ -134,54 +147,30 @@ class _Counted:
 def open_local_image(
     shop: Workshop, path: str, *, digest: Digest | None = None, name: str = "", origin: str = ""
 ) -> Base:
-    """A SIF, a bare squashfs or a directory as one pack.
+    """A SIF, a bare squashfs or a directory.
 
     `digest` is the file's where it is known; `name` and `origin` are what people and the image itself are told where
     the path says nothing to them.
     """
     with shop.watch.measure("read base"), open_image(path) as image:
-        created: int | None = None
         if image.squashfs is None:
-            what = f"{os.path.basename(os.path.abspath(path))}/"
-            key = shop.key("directory", os.urandom(16).hex())
+            from sealift.flows.directoryin import open_directory
 
-            def make(file: BinaryIO) -> None:
-                _pack_folder(shop, path, file)
-        else:
-            what = name or os.path.basename(path)
-            known = digest or digest_file(path, "sha256")
-            key = shop.key("image", hex_part(known))
-            created = image.sif.header.created if image.sif is not None else image.squashfs.superblock.mtime
-            architecture = image.sif.architecture if image.sif is not None else None
-            if architecture is not None and architecture != shop.architecture:
-                raise ImageError(
-                    f"`{name or path}` is an image for {architecture.oci}, not for {shop.architecture.oci}",
-                    hints=(f"--arch {architecture.oci}",),
-                )
-            reader = image.squashfs
+            return open_directory(shop, path)
+        what = name or os.path.basename(path)
+        known = digest or digest_file(path, "sha256")
+        created = image.sif.header.created if image.sif is not None else image.squashfs.superblock.mtime
+        architecture = image.sif.architecture if image.sif is not None else None
+        if architecture is not None and architecture != shop.architecture:
+            raise ImageError(
+                f"`{name or path}` is an image for {architecture.oci}, not for {shop.architecture.oci}",
+                hints=(f"--arch {architecture.oci}",),
+            )
+        reader = image.squashfs
 
-            def make(file: BinaryIO) -> None:
-                pack_squashfs(reader, file, options=shop.options, pool=shop.pool)
+        def make(file: BinaryIO) -> None:
+            pack_squashfs(reader, file, options=shop.options, pool=shop.pool)
 
+        key = shop.key("image", hex_part(known))
         pack = shop.store.entry("packs", key, make, check=check_pack, whole=verify_pack, what=what)
-        return Base(
-            packs=(pack,),
-            keys=(key,),
-            origin=origin or f"localimage:{what}",
-            ours=image.form == "directory",
-            created=max(0, created) if created is not None else None,
-        )
-
-
-def _pack_folder(shop: Workshop, path: str, file: BinaryIO) -> None:
-    """From inside a sandbox, where what belongs to the caller is root's, and other ids are what they were there."""
-    from sealift.flows.rooms import find_footing, opened_sandbox
-
-    with opened_sandbox(shop, find_footing(shop), (), bare=True) as sandbox:
-        sandbox.call(
-            "sealift.flows.upper:pack_folder",
-            descriptors=(file.fileno(),),
-            folder=os.path.abspath(path),
-            compression=str(shop.options.compression),
-            block_size=shop.options.block_size,
-        )
+        return Base(packs=(pack,), keys=(key,), origin=origin or f"localimage:{what}", created=max(0, created))

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from sealift import __version__
 from sealift.core.event import Began, Ended, Said
 from sealift.core.tree import show_path
-from sealift.errors import SealiftError, UsageError
+from sealift.errors import SealiftError
 from sealift.flows.ready import Finished, Ready, Written
 from sealift.flows.requests import BuildResult
 from sealift.flows.targets import Target
@@ -68,8 +68,15 @@ def _identity(shop: Workshop, ready: Ready, target: Target) -> str:
         [part.hex() for part in (ready.definition, ready.inspect, ready.oci_config)],
         ready.origin,
         list(ready.names),
+        _of_layers(shop, ready) if target.is_layered else "",
         __version__,
     )
+
+
+def _of_layers(shop: Workshop, ready: Ready) -> str:
+    """What decides an OCI image's bytes beyond a SIF's."""
+    config = ready.base.config if ready.base is not None else None
+    return digest_of(config.raw.hex() if config is not None else "", shop.request.compression)
 
 
 def _merge_and_write(shop: Workshop, ready: Ready, target: Target) -> dict[str, Any]:
@@ -78,6 +85,10 @@ def _merge_and_write(shop: Workshop, ready: Ready, target: Target) -> dict[str, 
             packs = [stack.enter_context(open_pack(path)) for path in ready.packs]
             merged = merge(packs, base_count=ready.base_count)
             merged = _normalised(shop, merged, ready, stack)
+            if target.is_layered:
+                from sealift.flows.ociout import without_sockets
+
+                merged = without_sockets(shop, merged)
             tree = tree_digest(merged.tree)
         finished = Finished(ready=ready, merged=merged, tree=tree, layers=_layer_notes(ready, merged))
         shop.events(Began(task="write", label=f"writing {target.text}"))
@@ -105,7 +116,9 @@ def _write(shop: Workshop, finished: Finished, target: Target) -> Written:
 
             return write_directory(shop, finished, target)
         case "oci" | "oci-archive":
-            raise UsageError(f"`{target.text}` cannot be written yet", hints=("write a SIF: x.sif",))
+            from sealift.flows.ociout import write_oci
+
+            return write_oci(shop, finished, target)
 
 
 def _layer_notes(ready: Ready, merged: Merged) -> tuple[dict[str, Any], ...]:

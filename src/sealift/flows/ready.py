@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from sealift.core.digest import Digest
+from sealift.flows.base import Base
 from sealift.packs.merge import Merged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """Everything that an image is made of. `names` call the packs for people; `digests` are the layers' where known."""
+    """Everything that an image is made of. `names` call the packs for people; `digests` are the layers' where known.
+
+    `as_it_was` says that nothing was added to the `base`, which is an image of ours already.
+    """
 
     packs: tuple[str, ...]
     names: tuple[str, ...]
@@ -23,6 +27,8 @@ class Ready:
     inspect: bytes
     oci_config: bytes = b""
     origin: str = ""
+    base: Base | None = None
+    as_it_was: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

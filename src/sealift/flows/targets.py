@@ -15,10 +15,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sealift.errors import HostError, UsageError
+from sealift.flows.layouts import check_layout, check_tag
 
 Form = Literal["sif", "squashfs", "directory", "oci", "oci-archive"]
 
 SQUASHFS_SUFFIXES = (".sqfs", ".squashfs", ".sqsh")
+LAYERED = ("oci:", "oci-archive:")
+"""How targets begin that are made of layers."""
 SOURCES_ONLY = ("docker", "docker-archive", "docker-daemon", "oras", "library", "shub", "http", "https")
 OURS = "/.singularity.d"
 """What every image of ours and of Apptainer's has, and few other folders."""
@@ -32,6 +35,11 @@ class Target:
     kind: Form
     path: str
     tag: str = ""
+
+    @property
+    def is_layered(self) -> bool:
+        """Whether it is an OCI image, made of layers."""
+        return self.kind in ("oci", "oci-archive")
 
     @property
     def place(self) -> str:
@@ -53,6 +61,7 @@ def parse_target(text: str, *, sandbox: bool = False) -> Target:
         path, _, tag = rest.removeprefix("//").partition(":")
         if not path:
             raise UsageError(f"`{text}` names no path", hints=(f"write for instance {scheme}:image:latest",))
+        check_tag(text, tag)
         return Target(text=text, kind="oci" if scheme == "oci" else "oci-archive", path=path, tag=tag)
     if colon and (scheme in SOURCES_ONLY or re.match(r"[A-Za-z][A-Za-z0-9+-]*://", text)):
         raise UsageError(
@@ -77,6 +86,7 @@ def check_target(target: Target, *, force: bool) -> None:
         case "directory":
             _check_directory(target, force=force)
         case "oci":
+            check_layout(target.place, target.tag, text=target.text, force=force)
             _check_folder_of(target)
 
 

@@ -15,6 +15,7 @@ from sealift.core.architecture import Architecture, find_architecture
 from sealift.core.event import Event, Events, Said
 from sealift.errors import ImageError, SealiftError, UsageError
 from sealift.flows.requests import BuildRequest
+from sealift.flows.targets import LAYERED
 from sealift.packs.options import DEFAULT_BLOCK_SIZE, DEFAULT_COMPRESSION, PackOptions
 from sealift.packs.pack import open_pack
 from sealift.squashfs.compression import parse_compression
@@ -73,8 +74,10 @@ def open_workshop(request: BuildRequest) -> Iterator[Workshop]:
             warnings.append(event.text)
         request.events(event)
 
+    compression = parse_compression(request.compression) if request.compression else DEFAULT_COMPRESSION
     options = PackOptions(
-        compression=parse_compression(request.compression) if request.compression else DEFAULT_COMPRESSION,
+        # For an OCI image it says how its layers are compressed, and packs are but the way there.
+        compression=DEFAULT_COMPRESSION if request.target.startswith(LAYERED) else compression,
         block_size=parse_size(request.block_size) if request.block_size else DEFAULT_BLOCK_SIZE,
     )
     architecture = choose_architecture(request.architecture)

@@ -1,0 +1,151 @@
+"""An image of ours as an OCI image: the base's layers as they came, and all that is above them as one layer."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+from sealift.bases.verified import open_range
+from sealift.core.digest import Digest, parse_digest, sha256
+from sealift.core.event import Began, Ended, Said
+from sealift.core.tree import show_path
+from sealift.flows.ociconfig import configure
+from sealift.flows.ready import Finished, Written
+from sealift.flows.targets import Target
+from sealift.flows.workshop import Workshop, digest_of
+from sealift.oci import mediatypes
+from sealift.oci.encode import Document, manifest_document
+from sealift.oci.image import DEFINITION_LABEL, TREE_LABEL, ImageLayer, OciImage
+from sealift.oci.manifest import Descriptor
+from sealift.packs.difference import difference
+from sealift.packs.layerstream import layer_stream
+from sealift.packs.merge import Merged, merge
+from sealift.packs.squeeze import FORMAT, Squeezed, squeeze
+from sealift.packs.treedigest import tree_digest
+from sealift.squashfs.compression import Compression, parse_compression
+
+LAYER_VERSION = 1
+"""Raised with every change that gives other bytes for the same difference of trees."""
+DEFAULT_LAYER_COMPRESSION = Compression(name="gzip", level=6)
+"""What every engine and every registry's proxy reads."""
+
+
+def write_oci(shop: Workshop, finished: Finished, target: Target) -> Written:
+    """Write the image into a layout or an archive; whole, or not so that a reader could find it."""
+    from sealift.flows.layouts import write_archive, write_layout
+
+    with oci_image(shop, finished) as image:
+        if target.kind == "oci":
+            write_layout(target.place, target.tag, image, events=shop.events)
+        else:
+            write_archive(target.place, target.tag, image, events=shop.events)
+        return Written(size=image.size, digest=image.manifest.descriptor.digest)
+
+
+@contextlib.contextmanager
+def oci_image(shop: Workshop, finished: Finished) -> Iterator[OciImage]:
+    """The image as a value, whose layers can be opened within the block.
+
+    A layer of the base that is not in the cache is fetched again from its source when it is opened.
+    """
+    from sealift.flows.ocibase import base_layers
+
+    ready = finished.ready
+    with base_layers(shop, ready.base) as below:
+        if ready.as_it_was and ready.base is not None and ready.base.config is not None:
+            config = Document(media_type=mediatypes.OCI_CONFIG, data=ready.base.config.raw)
+            layers = below
+        else:
+            with shop.watch.measure("layer"):
+                layers = (*below, our_layer(shop, finished.merged, len(below), finished.tree, ready.epoch))
+            config = configure(shop, finished, [layer.diff_id for layer in layers])
+        yield OciImage(
+            manifest=manifest_document(
+                config, [layer.descriptor for layer in layers], _annotations(ready.definition, finished.tree)
+            ),
+            config=config,
+            layers=layers,
+            architecture=shop.architecture.oci,
+            variant=shop.architecture.variant,
+        )
+
+
+def _annotations(definition: bytes, tree: Digest) -> dict[str, str]:
+    return {TREE_LABEL: tree, DEFINITION_LABEL: sha256(definition)}
+
+
+def without_sockets(shop: Workshop, merged: Merged) -> Merged:
+    """The image without what no layer can hold."""
+    tree = merged.tree
+    sockets = [row for row, mode in enumerate(tree.modes) if stat.S_ISSOCK(mode)]
+    if not sockets:
+        return merged
+    for row in sockets:
+        text = f"the socket {show_path(tree.paths[row])} is left out: OCI images cannot hold sockets"
+        shop.events(Said(text=text, level="warning"))
+    left = set(sockets)
+    return merged.select([row for row in range(len(tree)) if row not in left])
+
+
+# Our layer: made once for a pair of trees, and kept.
+
+
+def our_layer(shop: Workshop, merged: Merged, below: int, tree: Digest, epoch: int) -> ImageLayer:
+    """What lies above the first `below` packs, as a layer in the cache. Depends on the two trees alone."""
+    base = merge(merged.packs[:below], base_count=below) if below else None
+    compression = layer_compression(shop)
+    key = digest_of(
+        "layer",
+        LAYER_VERSION,
+        FORMAT,
+        compression.identity,
+        tree_digest(base.tree) if base is not None else "",
+        tree,
+        epoch,
+    )
+
+    def make(file: BinaryIO) -> Squeezed:
+        found = difference(base.tree if base is not None else None, merged.tree)
+        stream = layer_stream(merged, found, mtime=epoch)
+        return squeeze(stream, file, compression=compression, pool=shop.pool)
+
+    return kept_layer(shop, key, make, compression, label="layer of what is ours")
+
+
+def kept_layer(
+    shop: Workshop, key: str, make: Callable[[BinaryIO], Squeezed], compression: Compression, *, label: str
+) -> ImageLayer:
+    """A compressed layer of the cache, made by `make` where it is not there yet."""
+
+    def write(file: BinaryIO) -> Digest:
+        shop.events(Began(task=f"layer {key}", label=label))
+        made = make(file)
+        shop.store.put_record("layers", key, {"digest": made.digest, "size": made.size, "diff_id": made.plain_digest})
+        shop.events(Ended(task=f"layer {key}"))
+        return made.digest
+
+    path = shop.store.entry("layers", key, write, what=label)
+    note = shop.store.record("layers", key)
+    if note is None or os.path.getsize(path) != note.get("size"):
+        shop.store.drop("layers", key)
+        path = shop.store.entry("layers", key, write, what=label)
+        note = shop.store.record("layers", key) or {}
+    descriptor = Descriptor(
+        media_type=f"{mediatypes.OCI_LAYER}+{compression.name}",
+        digest=parse_digest(str(note["digest"])),
+        size=int(note["size"]),
+    )
+
+    def open_layer() -> BinaryIO:
+        return open_range(path, 0, descriptor.size, descriptor.digest, what=f"the cached {label}")
+
+    return ImageLayer(descriptor=descriptor, diff_id=parse_digest(str(note["diff_id"])), opener=open_layer)
+
+
+def layer_compression(shop: Workshop) -> Compression:
+    """How layers are compressed: as `--compression` says, else in the way that all engines read."""
+    asked = shop.request.compression
+    return parse_compression(asked) if asked else DEFAULT_LAYER_COMPRESSION
