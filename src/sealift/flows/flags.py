@@ -40,8 +40,8 @@ _YES = ("1", "t", "true", "yes", "on", "y")
 class BuildFlags:
     """`sections` are names as typed, none of them is all; `binds` are arguments of `-B`, `mounts` of `--mount`.
 
-    `writable_tmpfs` lets `%test` write, `fix_perms` gives the base's owner its rights, `update` runs the definition file
-    over the directory that is the target, and `no_cleanup` keeps what a section that failed left.
+    `writable_tmpfs` lets `%test` write, `fix_perms` gives the base's owner its rights, `update` runs the definition
+    file over the directory that is the target, and `no_cleanup` keeps what a section that failed left.
     """
 
     sections: tuple[str, ...] = ()

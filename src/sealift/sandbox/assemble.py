@@ -16,6 +16,7 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sealift.errors import HostError
@@ -127,23 +128,50 @@ def _stack(spec: SandboxSpec, lowers: list[str], target: str, made: Assembly | N
 
 def _furnish_skeleton(spec: SandboxSpec, merged: str, skeleton: str) -> None:
     """Make in `skeleton` whatever must be mounted on and is not in `merged`."""
-    wanted = [*MOUNT_POINTS, *((path, False) for path in FILE_POINTS)]
-    wanted += [(each.destination, os.path.isdir(each.source)) for each in spec.binds]
-    for path, is_dir in wanted:
+    for path, is_dir in (*MOUNT_POINTS, *((path, False) for path in FILE_POINTS)):
         inside = resolve_in(merged, path)
         if os.path.lexists(merged + inside):
             continue
-        place = skeleton + inside
-        os.makedirs(place if is_dir else os.path.dirname(place), mode=0o755, exist_ok=True)
-        if not is_dir and not os.path.lexists(place):
-            with open(place, "xb"):
-                pass
+        _make_point(skeleton + inside, folder=is_dir)
     if skeleton == merged and spec.lowers:
         return
+    _forget_times(skeleton)
+
+
+def _make_point(place: str, *, folder: bool) -> None:
+    os.makedirs(place if folder else os.path.dirname(place), mode=0o755, exist_ok=True)
+    if not folder and not os.path.lexists(place):
+        with open(place, "xb"):
+            pass
+
+
+def _forget_times(skeleton: str) -> None:
     for folder, folders, files in os.walk(skeleton, topdown=False):
         for name in files + folders:
             os.utime(os.path.join(folder, name), (0, 0), follow_symlinks=False)
     os.utime(skeleton, (0, 0))
+
+
+def restack(spec: SandboxSpec, made: Assembly, points: Mapping[str, bool]) -> None:
+    """Add `points` (true: a folder) to the skeleton, below what the sections have made so far. No command may run."""
+    if made.copied:
+        from sealift.sandbox.copied import add_points
+
+        add_points(made, points)
+        return
+    skeleton = os.path.join(made.work, "bare")
+    served = next((each for each in made.mounted if each.target == made.root), None)
+    if served is None:
+        kernel.umount(made.root)
+    else:
+        served.unmount()
+        made.mounted.remove(served)
+    for place, folder in points.items():
+        _make_point(skeleton + place, folder=folder)
+    _forget_times(skeleton)
+    stacked = _stack(spec, [skeleton, *made.lowers], made.root, made)
+    if stacked is not None:
+        made.mounted.append(stacked)
 
 
 def _take_root_from(merged: str, upper: str) -> None:

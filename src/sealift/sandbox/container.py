@@ -65,6 +65,7 @@ class Sandbox:
         env: Mapping[str, str] | None = None,
         cwd: str = "/",
         inside: bool = True,
+        read_only: bool = False,
         umask: int = UMASK,
         stdin: int | None = None,
         stdout: int | None = None,
@@ -75,9 +76,10 @@ class Sandbox:
 
         `inside`: in the merged root, with Apptainer's environment for `%post`, the host's proxies and certificates, and
         `env` over them. Else in the host's tree with the host's environment and `env` over it, as `%pre` and `%setup`
-        are. Output goes to `stdout` and `stderr` (default: this process's own) or line by line to `on_line`. Every
-        process that the program leaves behind is ended. KeyboardInterrupt ends the program first gently, then firmly,
-        and is raised again. HostError and ToolError when the program could not be started.
+        are. `read_only` keeps a command inside from changing the root. Output goes to `stdout` and `stderr` (default:
+        this process's own) or line by line to `on_line`. Every process that the program leaves behind is ended.
+        KeyboardInterrupt ends the program first gently, then firmly, and is raised again. HostError and ToolError when
+        the program could not be started.
         """
         base = {**section_environment(self.host_environment), **self._extra} if inside else dict(self.host_environment)
         request = {
@@ -86,6 +88,7 @@ class Sandbox:
             "env": {**base, **(env or {})},
             "cwd": cwd,
             "inside": inside,
+            "read_only": read_only,
             "umask": umask,
         }
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)

@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 import stat
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -114,6 +115,32 @@ def take_listing(made: Assembly) -> None:
     """What is there before the sections run, mount points included, counts as the base's."""
     with open(os.path.join(made.work, "listing"), "w", encoding="utf-8") as file:
         json.dump({path: _signature(found) for path, found in _walk(made.root)}, file)
+
+
+def add_points(made: Assembly, points: Mapping[str, bool]) -> None:
+    """Make places to mount on (true: a folder) that count as the base's."""
+    path = os.path.join(made.work, "listing")
+    with open(path, encoding="utf-8") as file:
+        listing: dict[str, list[Any]] = json.load(file)
+    for point, folder in points.items():
+        above = os.path.dirname(point).strip("/")
+        touched = [point.strip("/")]
+        while above and not os.path.lexists(f"{made.root}/{above}"):
+            touched.append(above)
+            above = os.path.dirname(above)
+        # The folder that gets a new entry changes by it, and must look as unchanged as it did before.
+        parent = os.lstat(f"{made.root}/{above}")
+        if listing.get(above) == _signature(parent):
+            touched.append(above)
+        os.makedirs(made.root + (point if folder else os.path.dirname(point)), mode=0o755, exist_ok=True)
+        if not folder:
+            with open(made.root + point, "xb"):
+                pass
+        os.utime(f"{made.root}/{above}", ns=(parent.st_atime_ns, parent.st_mtime_ns))
+        for each in touched:
+            listing[each] = _signature(os.lstat(f"{made.root}/{each}"))
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(listing, file)
 
 
 def _copy_over(source: bytes, target: bytes) -> None:

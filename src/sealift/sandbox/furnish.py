@@ -12,6 +12,7 @@ import shutil
 import stat
 
 from sealift.sandbox.assemble import Assembly, resolve_in
+from sealift.sandbox.points import mount_asked
 from sealift.sandbox.spec import SandboxSpec
 from sealift.system import kernel, mounts
 
@@ -28,11 +29,16 @@ LINKS = (
 )
 
 
-def furnish(spec: SandboxSpec, made: Assembly) -> None:
-    """Mount all of it below the merged root; the caller has unshared its mount namespace for this."""
+def furnish(spec: SandboxSpec, made: Assembly, *, read_only: bool = False) -> None:
+    """Mount all of it below the merged root; the caller has unshared its mount namespace for this.
+
+    `read_only` lets nothing of the root itself be written; /tmp, /var/tmp, /dev and what was asked for can be.
+    """
     root = made.root
     # A root of its own: pivot_root wants a mount point, and the overlay itself stays where it is.
     mounts.bind(root, root)
+    if read_only:
+        mounts.bind(root, root, recursive=False, read_only=True)
     _mount_proc(made, root + resolve_in(root, "/proc"))
     with contextlib.suppress(OSError):
         mounts.bind("/sys", root + resolve_in(root, "/sys"), read_only=True)
@@ -51,8 +57,7 @@ def furnish(spec: SandboxSpec, made: Assembly) -> None:
         # A bare root has no skeleton below it: what is not there yet cannot be covered.
         if not spec.bare or os.path.exists(root + resolve_in(root, path)):
             mounts.bind(copy, root + resolve_in(root, path))
-    for each in spec.binds:
-        mounts.bind(each.source, root + resolve_in(root, each.destination), read_only=each.read_only)
+    mount_asked(spec, root)
 
 
 def enter(root: str) -> None:

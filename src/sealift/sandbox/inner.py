@@ -20,6 +20,7 @@ from typing import Any
 from sealift.errors import HostError, SealiftError
 from sealift.sandbox.assemble import Assembly, assemble
 from sealift.sandbox.inside import serve_call
+from sealift.sandbox.points import make_points
 from sealift.sandbox.section import serve_section
 from sealift.sandbox.spec import SandboxSpec, spec_from_json
 from sealift.sandbox.wire import Channel, error_to_json
@@ -104,6 +105,7 @@ class Init:
         self._spec = spec
         self._made = made
         self._closing = False
+        self._pointed = not spec.binds
         self._ended: set[int] = set()
         self._wake_out, self._wake_in = os.pipe()
         os.set_blocking(self._wake_in, False)
@@ -140,6 +142,16 @@ class Init:
                     pass  # a signal for a command that has just ended
 
     def _run(self, request: dict[str, Any], files: tuple[int, ...]) -> None:
+        if request["inside"] and not self._pointed:
+            try:
+                make_points(self._spec, self._made)
+            except (SealiftError, OSError) as error:
+                for each in files:
+                    os.close(each)
+                self._channel.send({"said": "error", "error": error_to_json(error)})
+                self._channel.send({"said": "ended"})
+                return
+            self._pointed = True
         answer_out, answer_in = os.pipe()
         child = os.fork()
         if child == 0:

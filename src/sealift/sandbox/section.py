@@ -38,7 +38,7 @@ def serve_section(
         kernel.unshare(kernel.CLONE_NEWNS)
         supervision = Supervision.prepare(spec.footing, made, inside=request["inside"])
         if request["inside"]:
-            furnish(spec, made)
+            furnish(spec, made, read_only=request["read_only"])
             enter(made.root)
         elif made.proc:
             _fresh_proc()
