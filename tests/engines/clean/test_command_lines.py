@@ -10,7 +10,6 @@ from sealift.core.launch import Bind
 from sealift.engines.clean import charliecloud, docker, enroot, podman_hpc, shifter
 from sealift.engines.clean.image import StoredImage, inner_command
 from sealift.errors import UsageError
-
 from tests.engines.clean.world import AROUND, DATA, FOREIGN, IMAGE, bare, caller, pairs, plan, site
 
 CLEAN = {name: value for name, value in AROUND.items() if name != "HOME"}
@@ -114,9 +113,9 @@ def test_docker_says_everything_that_it_cannot_do() -> None:
             plan(overlays=("/o",), env_files=("f",), app="a"), IMAGE, caller(), name="docker", program="docker"
         )
     assert caught.value.message == (
-        "Docker cannot do what is asked for: `--env-files` (a shell reads them under Apptainer, Docker takes them word for"
-        " word), `--overlay` (its images take no overlay), `--app` (its scripts know no apps)"
-    ).replace("--env-files", "--env-file")
+        "Docker cannot do what is asked for: `--env-file` (a shell reads them under Apptainer, Docker takes them word for "
+        "word), `--overlay` (its images take no overlay), `--app` (its scripts know no apps)"
+    )
     assert caught.value.hints == ("leave out --env-file --overlay --app, or take another --engine",)
 
 
@@ -206,7 +205,7 @@ def test_podman_hpc_mounts_what_nothing_mounts_by_itself() -> None:
 def test_a_shared_container_of_a_foreign_image_runs_what_it_is_given() -> None:
     argv = podman_hpc.command_line(bare(), FOREIGN, caller(), site=PERLMUTTER, communication="mpi").argv
     assert argv[-5:] == ("--entrypoint", "env", FOREIGN.reference, "python", "train.py")
-    with pytest.raises(UsageError, match="what `registry.example.org/me/app:1` runs by itself is not known"):
+    with pytest.raises(UsageError, match="runs by itself is not known"):
         podman_hpc.command_line(bare(action="run"), FOREIGN, caller(), site=PERLMUTTER, communication="mpi")
 
 
@@ -280,7 +279,7 @@ def test_shifter_binds_no_files_and_cannot_be_written_to() -> None:
         shifter.header(wanted, IMAGE, site=PERLMUTTER, is_folder={"/lustre/data/a.txt": False})
     assert caught.value.message == "Shifter binds folders only, and `/lustre/data/a.txt` is a file"
     assert caught.value.hints == ("bind its folder: -B /lustre/data:/in",)
-    with pytest.raises(UsageError, match="`--writable-tmpfs` .its root file system cannot be written to"):
+    with pytest.raises(UsageError, match="its root file system cannot be written to"):
         shifter.command_line(bare(writable_tmpfs=True), IMAGE, caller(), site=PERLMUTTER, is_folder={})
 
 
@@ -341,7 +340,7 @@ def test_pyxis(reference: str, shown: str) -> None:
     fresh = {name: value for name, value in CLEAN.items() if caller().env.get(name) != value}
     gpu = {"NVIDIA_VISIBLE_DEVICES": "all", "NVIDIA_DRIVER_CAPABILITIES": "compute,utility"}
     assert started.added == tuple(gpu | fresh)
-    assert started.env == caller().env | gpu | fresh
+    assert dict(started.env) == {**caller().env, **gpu, **fresh}
 
 
 def test_an_environment_file() -> None:

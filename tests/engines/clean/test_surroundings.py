@@ -8,7 +8,6 @@ import pytest
 
 from sealift.core.launch import Bind
 from sealift.engines.clean.surroundings import compose, library_path, ordered_plainly, passes
-
 from tests.engines.clean.world import AROUND, CACHES, caller, plan, site
 
 
