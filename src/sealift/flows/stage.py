@@ -23,6 +23,7 @@ from sealift.flows.base import Base
 from sealift.flows.baseroot import root_of_packs
 from sealift.flows.rooms import find_footing, opened_sandbox
 from sealift.flows.sources import digest_sources
+from sealift.flows.testvariables import builders_variables
 from sealift.flows.workshop import Workshop, check_pack, digest_of, verify_pack
 from sealift.packs.image import write_image
 from sealift.packs.merge import merge
@@ -371,5 +372,5 @@ def _run_test(shop: Workshop, built: Built, script: RunScript, last_layer: str) 
     lowers = [Lower(path=mounted_form(shop, base.packs, base.keys))] if base.packs else []
     lowers += [Lower(path=path) for path in (*built.uppers, last_layer)]
     with opened_sandbox(shop, built.footing, lowers) as sandbox:
-        _run(shop, sandbox, script, script.env)
+        _run(shop, sandbox, script, {**script.env, **builders_variables(shop.request.environment)})
     shop.store.put_record("tests", key, {"passed": True})

@@ -1,7 +1,8 @@
 # Makes the image's environment around a section's script, as Apptainer's engine does. It runs under the image's bash
 # where there is one, because that is what recipes write their %environment for.
 
-unset LD_LIBRARY_PATH PS1 SHLVL OLDPWD
+# Shells set some variables for themselves, which count as not set.
+unset LD_LIBRARY_PATH PS1 SHLVL OLDPWD ${SEALIFT_BUILDER:-}
 for script in /.singularity.d/env/*.sh; do
     [ ! -f "$script" ] || . "$script"
 done
@@ -14,5 +15,11 @@ for place in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin; do
     esac
 done
 export PATH
-unset script place
+
+# The builder's variables, which the image's scripts did not see, where these have set none of that name.
+for name in ${SEALIFT_BUILDER:-}; do
+    eval "[ \"\${$name+set}\" = set ] || export $name=\"\$SEALIFT_BUILDER_$name\""
+    unset "SEALIFT_BUILDER_$name"
+done
+unset SEALIFT_BUILDER script place name
 exec "$@"
