@@ -246,7 +246,7 @@ def test_a_tree_that_changes_meanwhile_is_an_error(tmp_path: Path, monkeypatch: 
     (root / "d").mkdir(parents=True)
     (root / "d" / "a").write_bytes(b"a" * 100)
     os.utime(root / "d", (1, 1))
-    original = directory._read_whole
+    original = directory.read_whole
 
     def reading(descriptor: int, size: int, path: bytes) -> bytes:
         match what:
@@ -260,7 +260,7 @@ def test_a_tree_that_changes_meanwhile_is_an_error(tmp_path: Path, monkeypatch: 
                 pass
         return original(descriptor, size, path)
 
-    monkeypatch.setattr(directory, "_read_whole", reading)
+    monkeypatch.setattr(directory, "read_whole", reading)
     if what == "vanishes":
         real = os.listdir
         monkeypatch.setattr(os, "listdir", lambda place: [*real(place), "not there"])

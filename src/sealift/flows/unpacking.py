@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
 import tempfile
 import time
@@ -21,6 +20,7 @@ from sealift.squashfs.placement import Placement
 from sealift.squashfs.reader import SquashfsReader
 from sealift.store.place import open_store
 from sealift.system.files import explain_oserror
+from sealift.system.folders import remove_folder
 
 FOLDER = "unpacked"
 UNFINISHED = 86400.0
@@ -68,16 +68,6 @@ def forget_unpacked(root: str, *, unused_for: float) -> int:
                 remove_folder(place)
                 gone += 1
     return gone
-
-
-def remove_folder(folder: str) -> None:
-    """Remove a folder of ours with all that is in it, whatever the modes say."""
-    for here, folders, _ in os.walk(folder):
-        for name in folders:
-            place = os.path.join(here, name)
-            if not os.path.islink(place):
-                os.chmod(place, 0o700)
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _unpack(path: str, offset: int, folder: str) -> None:

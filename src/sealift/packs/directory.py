@@ -24,7 +24,7 @@ from sealift.packs.tarlayer import OPAQUE_MARK, RUN, WHITEOUT_PREFIX
 from sealift.system.files import explain_oserror
 
 _PREFIXES = (b"trusted.overlay.", b"user.overlay.", b"user.fuseoverlayfs.")
-_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | getattr(os, "O_NOATIME", 0)
+READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | getattr(os, "O_NOATIME", 0)
 
 
 DEEPEST = 300
@@ -83,12 +83,12 @@ class _Walk:
             folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 if list_root:
-                    self._layer.put(b"", self._inode(os.fstat(folder), _xattrs(folder)))
+                    self._layer.put(b"", self._inode(os.fstat(folder), read_xattrs(folder)))
                 self._folder(folder, b"", os.fstat(folder))
             finally:
                 os.close(folder)
         except FileNotFoundError as error:
-            raise _changed(error.filename or root) from error
+            raise changed_meanwhile(error.filename or root) from error
         except OSError as error:
             raise explain_oserror(error, f"packing `{os.fsdecode(root)}`") from error
 
@@ -112,7 +112,7 @@ class _Walk:
                 case _:
                     self._other(folder, name, here, found)
         if os.fstat(folder).st_mtime_ns != before.st_mtime_ns:
-            raise _changed(path)
+            raise changed_meanwhile(path)
 
     def _is_mark(self, name: bytes, path: bytes) -> bool:
         """fuse-overlayfs's `.wh.` names."""
@@ -128,7 +128,7 @@ class _Walk:
     def _directory(self, parent: int, name: bytes, path: bytes, found: os.stat_result) -> None:
         folder = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
         try:
-            xattrs = _xattrs(folder)
+            xattrs = read_xattrs(folder)
             self._layer.put(path, self._inode(found, xattrs))
             if self._overlay and xattrs:
                 marks = _marks(xattrs)
@@ -152,12 +152,12 @@ class _Walk:
             self._layer.put(path, self._remember(found, self._inode(found, ())))
             return
         try:
-            descriptor = os.open(name, _READ_FLAGS, dir_fd=folder)
+            descriptor = os.open(name, READ_FLAGS, dir_fd=folder)
         except PermissionError:
             # O_NOATIME is for owners only.
-            descriptor = os.open(name, _READ_FLAGS & ~getattr(os, "O_NOATIME", 0), dir_fd=folder)
+            descriptor = os.open(name, READ_FLAGS & ~getattr(os, "O_NOATIME", 0), dir_fd=folder)
         try:
-            xattrs = _xattrs(descriptor)
+            xattrs = read_xattrs(descriptor)
             if self._overlay and xattrs:
                 marks = _marks(xattrs)
                 if b"whiteout" in marks and not found.st_size:
@@ -172,12 +172,12 @@ class _Walk:
             self._layer.put(path, inode)
             size = found.st_size
             if size <= WHOLE_FILE:
-                self._builder.add_whole(inode, _read_whole(descriptor, size, path))
+                self._builder.add_whole(inode, read_whole(descriptor, size, path))
             else:
-                self._builder.add_pieces(inode, size, _pieces(descriptor, size, self._block_size, path))
+                self._builder.add_pieces(inode, size, file_pieces(descriptor, size, self._block_size, path))
             now = os.fstat(descriptor)
             if (now.st_size, now.st_mtime_ns, now.st_ino) != (size, found.st_mtime_ns, found.st_ino):
-                raise _changed(path)
+                raise changed_meanwhile(path)
         finally:
             os.close(descriptor)
 
@@ -185,7 +185,7 @@ class _Walk:
         if self._linked(path, found):
             return
         link = os.readlink(name, dir_fd=folder) if stat.S_ISLNK(found.st_mode) else b""
-        xattrs = _xattrs(b"/proc/self/fd/%d/%s" % (folder, name))
+        xattrs = read_xattrs(b"/proc/self/fd/%d/%s" % (folder, name))
         self._layer.put(path, self._remember(found, self._inode(found, xattrs, link=link)))
 
     def _linked(self, path: bytes, found: os.stat_result) -> bool:
@@ -220,7 +220,7 @@ class _Walk:
         )
 
 
-def _read_whole(descriptor: int, size: int, path: bytes) -> bytes:
+def read_whole(descriptor: int, size: int, path: bytes) -> bytes:
     data = os.read(descriptor, size + 1)
     while 0 < len(data) < size:
         more = os.read(descriptor, size + 1 - len(data))
@@ -228,11 +228,11 @@ def _read_whole(descriptor: int, size: int, path: bytes) -> bytes:
             break
         data += more
     if len(data) != size:
-        raise _changed(path)
+        raise changed_meanwhile(path)
     return data
 
 
-def _pieces(descriptor: int, size: int, block_size: int, path: bytes) -> Iterator[bytes]:
+def file_pieces(descriptor: int, size: int, block_size: int, path: bytes) -> Iterator[bytes]:
     """Whole blocks; where the file system says that there is a hole, zeros without reading."""
     run = max(RUN, block_size)
     zeros = b""
@@ -251,7 +251,7 @@ def _pieces(descriptor: int, size: int, block_size: int, path: bytes) -> Iterato
         while len(data) < length:
             more = os.pread(descriptor, length - len(data), at + len(data))
             if not more:
-                raise _changed(path)
+                raise changed_meanwhile(path)
             data += more
         yield data
         at += length
@@ -268,7 +268,7 @@ def _next_data(descriptor: int, at: int, size: int) -> tuple[int, int]:
         return (size, size) if error.errno == errno.ENXIO else (at, size)
 
 
-def _xattrs(place: int | bytes) -> Xattrs:
+def read_xattrs(place: int | bytes) -> Xattrs:
     """All extended attributes, sorted; none where the file system, or the system, has no such thing."""
     if not hasattr(os, "listxattr"):
         return ()
@@ -295,7 +295,7 @@ def _show(path: str | bytes) -> str:
     return os.fsdecode(path)
 
 
-def _changed(path: str | bytes) -> SealiftError:
+def changed_meanwhile(path: str | bytes) -> SealiftError:
     return ImageError(
         f"`{_show(path) or '.'}` changed while it was packed", hints=("stop what writes to it, then try again",)
     )

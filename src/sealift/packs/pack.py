@@ -75,7 +75,7 @@ class Pack:
     def read_fragment(self, number: int) -> bytes:
         """One fragment's plain bytes."""
         word = self.fragments.sizes[number]
-        return self._read_block(self.fragments.starts[number], word)
+        return self.read_block(self.fragments.starts[number], word)
 
     def read(self, row: int) -> Iterator[bytes]:
         """The content of a regular file, block by block."""
@@ -93,7 +93,7 @@ class Pack:
             if not word:
                 yield bytes(length)
                 continue
-            yield self._read_block(position, word)
+            yield self.read_block(position, word)
             position += word & (STORED - 1)
         if held and size % self.block_size:
             offset = self.placement.offsets[row]
@@ -118,7 +118,7 @@ class Pack:
     def __exit__(self, *_exception: object) -> None:
         self.close()
 
-    def _read_block(self, start: int, word: int) -> bytes:
+    def read_block(self, start: int, word: int) -> bytes:
         data = os.pread(self.descriptor, word & (STORED - 1), start)
         if len(data) != word & (STORED - 1):
             raise StoreError(f"the pack `{self.path}` is cut off", hints=HINTS)

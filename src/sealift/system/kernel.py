@@ -7,8 +7,10 @@ other systems load there too. Every function raises OSError with the call's errn
 from __future__ import annotations
 
 import ctypes
+import errno
 import functools
 import os
+import struct
 import sys
 
 from sealift.errors import HostError
@@ -42,6 +44,8 @@ PR_SET_NO_NEW_PRIVS = 38
 PR_SET_CHILD_SUBREAPER = 36
 PR_CAPBSET_READ = 23
 PR_CAPBSET_DROP = 24
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_RAISE = 2
 
 AT_FDCWD = -100
 AT_SYMLINK_NOFOLLOW = 0x100
@@ -140,6 +144,21 @@ def prctl(option: int, value: int = 0) -> int:
     return _check(_libc().prctl(ctypes.c_int(option), ctypes.c_ulong(value), zero, zero, zero), f"prctl {option}")
 
 
+def inherit_capabilities(mask: int) -> None:
+    """Have the capabilities of `mask`, which this process must have, and no others, and let programs inherit them.
+
+    capset(2) and the ambient set (capabilities(7), Linux 4.3).
+    """
+    header = struct.pack("=Ii", 0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this process
+    low, high = mask & 0xFFFFFFFF, mask >> 32
+    _check(_libc().capset(header, struct.pack("=6I", low, low, low, high, high, high)), "capset")
+    zero = ctypes.c_ulong(0)
+    for number in range(64):
+        if mask >> number & 1:
+            raised = ctypes.c_ulong(PR_CAP_AMBIENT_RAISE), ctypes.c_ulong(number)
+            _check(_libc().prctl(ctypes.c_int(PR_CAP_AMBIENT), *raised, zero, zero), "prctl PR_CAP_AMBIENT")
+
+
 def sethostname(name: str) -> None:
     data = name.encode()
     _check(_libc().sethostname(data, ctypes.c_size_t(len(data))), "sethostname")
@@ -224,6 +243,22 @@ def chown_descriptor(descriptor: int, uid: int, gid: int) -> None:
         ctypes.c_int(descriptor), b"", ctypes.c_int(uid), ctypes.c_int(gid), ctypes.c_int(AT_EMPTY_PATH)
     )
     _check(result, "fchownat")
+
+
+_RENAMEAT2 = {"x86_64": 316, "aarch64": 276, "ppc64le": 357, "riscv64": 276, "s390x": 347}
+
+
+def exchange(one: str | bytes, other: str | bytes) -> None:
+    """Let two paths of one file system change places in one step (renameat2(2), RENAME_EXCHANGE).
+
+    OSError with EINVAL or ENOSYS where the file system or the machine does not know it: NFS and Lustre, for instance.
+    """
+    number = _RENAMEAT2.get(os.uname().machine)
+    if number is None:
+        raise OSError(errno.ENOSYS, f"renameat2 is not known for {os.uname().machine}")
+    here = ctypes.c_long(AT_FDCWD)
+    result = _libc().syscall(ctypes.c_long(number), here, os.fsencode(one), here, os.fsencode(other), ctypes.c_ulong(2))
+    _check(result, f"exchange {os.fsdecode(one)}")
 
 
 _SECCOMP = {"x86_64": 317, "aarch64": 277, "riscv64": 277, "ppc64le": 358, "s390x": 348}
