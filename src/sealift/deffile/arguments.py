@@ -10,7 +10,7 @@ by a character that is not `!`. What fills it may hold placeholders too; these a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sealift.deffile.bodies import argument_pair, meaningful_lines
@@ -32,6 +32,17 @@ class BuildArguments:
 
     values: Mapping[str, str] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placeholder:
+    """`{{ name }}` at `[start:end]` of a stage's text; it `stays` where a `#` stands before it."""
+
+    name: str
+    text: str
+    start: int
+    end: int
+    stays: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +84,17 @@ def defaults_of(stage: Stage) -> dict[str, str]:
     return dict(pair for pair in pairs if pair)
 
 
+def find_placeholders(text: str, *, known: Container[str]) -> Iterator[Placeholder]:
+    """All placeholders of one stage's text; those of `known` names have a value."""
+    comments = _Comments(text)
+    at = 0
+    for match in _PLACEHOLDER.finditer(text):
+        stays = comments.stand_before(match.start(), since=at)
+        yield Placeholder(name=match[1], text=match[0], start=match.start(), end=match.end(), stays=stays)
+        if not stays and match[1] in known:
+            at = match.end()
+
+
 def replace_placeholders(
     source: Source,
     given: Mapping[str, str],
@@ -105,20 +127,19 @@ def replace_placeholders(
             out.append(piece)
             length += len(piece)
 
-    comments = _Comments(text)
-    for match in _PLACEHOLDER.finditer(text):
-        if comments.stand_before(match.start(), since=at):
+    for placeholder in find_placeholders(text, known={*given, *defaults}):
+        name = placeholder.name
+        if placeholder.stays:
             continue
-        name = match[1]
         value = given.get(name, defaults.get(name))
         if value is None:
             if name not in faults:
-                faults[name] = _undefined(source, match, (*given, *defaults), elsewhere)
+                faults[name] = _undefined(source, placeholder, (*given, *defaults), elsewhere)
             continue
-        put(text[at : match.start()], at, match.start())
-        put(_nested(value, given, defaults), match.start(), match.end())
+        put(text[at : placeholder.start], at, placeholder.start)
+        put(_nested(value, given, defaults), placeholder.start, placeholder.end)
         consumed.add(name)
-        at = match.end()
+        at = placeholder.end
     put(text[at:], at, len(text))
     if not segments:
         segments.append(Segment(start=0, end=0, origin_start=source.origin(0), origin_end=source.origin(0)))
@@ -149,21 +170,16 @@ def argument_cautions(stage: Stage, source: Source) -> list[Caution]:
                         hints=(f"write: {'NAME' if line.startswith('=') else words(line)[0]}=VALUE",),
                     )
                 )
-    at = 0
     known = defaults_of(stage)
-    comments = _Comments(source.text)
-    for match in _PLACEHOLDER.finditer(source.text):
-        start = match.start()
-        if not comments.stand_before(start, since=at):
-            at = match.end()
-            continue
+    for placeholder in find_placeholders(source.text, known=known):
+        start = placeholder.start
         before = source.text[source.text.rfind("\n", 0, start) + 1 : start]
-        if match[1] in known and not _looks_like_a_comment(before):
+        if placeholder.stays and placeholder.name in known and not _looks_like_a_comment(before):
             found.append(
                 Caution(
                     id="placeholder-behind-hash",
-                    message=f"`{match[0]}` is not filled, because a `#` stands before it on the line",
-                    where=source.span(start, match.end()),
+                    message=f"`{placeholder.text}` is not filled, because a `#` stands before it on the line",
+                    where=source.span(start, placeholder.end),
                     hints=("put the placeholder on a line of its own, for instance into a variable, and use that",),
                 )
             )
@@ -211,8 +227,8 @@ def _nested(value: str, given: Mapping[str, str], defaults: Mapping[str, str]) -
     return filled
 
 
-def _undefined(source: Source, match: re.Match[str], known: tuple[str, ...], elsewhere: frozenset[str]) -> Fault:
-    name = match[1]
+def _undefined(source: Source, placeholder: Placeholder, known: tuple[str, ...], elsewhere: frozenset[str]) -> Fault:
+    name = placeholder.name
     close = nearest(name, known)
     hints = []
     if name in elsewhere:
@@ -228,10 +244,10 @@ def _undefined(source: Source, match: re.Match[str], known: tuple[str, ...], els
         )
     return Fault(
         id="undefined-argument",
-        message=f"`{match[0]}` has no value".replace("\n", " "),
+        message=f"`{placeholder.text}` has no value".replace("\n", " "),
         apptainer=f"build var {name} is not defined through either --build-arg (--build-arg-file) "
         "or 'arguments' section",
-        where=source.span(match.start(), match.end()),
+        where=source.span(placeholder.start, placeholder.end),
         hints=tuple(hints),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from sealift.errors import DefinitionError
+from sealift.deffile.findings import Fault, as_error
 
 What = Literal[
     "definition file",
@@ -81,9 +81,22 @@ def sniff(start: bytes) -> What:
     return "definition file"
 
 
+def other_file(start: bytes, *, name: str) -> Fault | None:
+    """The fault that the file `name`, which begins with `start`, is clearly something else."""
+    what = sniff(start)
+    if what == "definition file":
+        return None
+    says, *hints = _SAYS[what]
+    return Fault(
+        id="not-a-definition-file",
+        message=f"`{name}` {says}",
+        apptainer="",
+        hints=tuple(hint.format(name=name) for hint in hints),
+    )
+
+
 def refuse_other_files(start: bytes, *, name: str) -> None:
     """DefinitionError where the file `name`, which begins with `start`, is clearly something else."""
-    what = sniff(start)
-    if what != "definition file":
-        says, hint = _SAYS[what]
-        raise DefinitionError(f"`{name}` {says}", hints=(hint.format(name=name),))
+    fault = other_file(start, name=name)
+    if fault is not None:
+        raise as_error((fault,))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import difflib
 import hashlib
 import io
 import os
@@ -12,16 +10,14 @@ from typing import TYPE_CHECKING, BinaryIO
 from sealift.core.epoch import choose_epoch
 from sealift.core.event import Said
 from sealift.core.reference import ImageSource, OrasSource, parse_source
-from sealift.deffile.arguments import read_build_arguments
 from sealift.deffile.characters import encode
 from sealift.deffile.prepare import Prepared, prepare
 from sealift.deffile.sniff import refuse_other_files
 from sealift.deffile.values import Stage
 from sealift.deffile.whole_image import text_of_reference
-from sealift.errors import UsageError
-from sealift.evidence.opening import SQUASHFS_MAGIC
 from sealift.flows.base import Base, fetch_base, open_local_image
 from sealift.flows.baseroot import root_of_packs
+from sealift.flows.definitions import read_given_arguments, read_spec
 from sealift.flows.finish import write_result
 from sealift.flows.ready import Ready
 from sealift.flows.requests import BuildRequest, BuildResult
@@ -35,13 +31,9 @@ from sealift.sections.inner import added_from_json, added_to_json
 from sealift.sections.layer import layer_tar
 from sealift.sections.oci_environment import oci_config_json
 from sealift.sections.root import RecordedRoot
-from sealift.sif.reader import is_sif
 
 if TYPE_CHECKING:
     from sealift.flows.stage import Built
-
-DEFINITION_LIMIT = 16 << 20
-"""Bytes of a definition file; Apptainer refuses sections of more than 64 KiB."""
 
 
 def build(request: BuildRequest) -> BuildResult:
@@ -111,47 +103,16 @@ def _read_spec(spec: str) -> bytes | None:
     """The definition file's bytes; None where `spec` is an image. UsageError where it is neither."""
     if os.path.isdir(spec):
         return None
-    try:
-        with open(spec, "rb") as file:
-            start = file.read(64)
-            if is_sif(start) or start.startswith(SQUASHFS_MAGIC):
-                return None
-            data = start + file.read(DEFINITION_LIMIT)
-    except FileNotFoundError as error:
-        raise UsageError(
-            f"there is no definition file or image `{spec}`",
-            hints=(_missing_hint(spec),),
-        ) from error
-    except OSError as error:
-        raise UsageError(f"`{spec}` cannot be read: {(error.strerror or '').lower()}") from error
+    what, data = read_spec(spec)
+    if what in ("sif", "squashfs"):
+        return None
     refuse_other_files(data, name=spec)
     return data
 
 
-def _missing_hint(spec: str) -> str:
-    folder, name = os.path.split(spec)
-    with contextlib.suppress(OSError):
-        close = difflib.get_close_matches(name, os.listdir(folder or "."), n=1)
-        if close:
-            return f"did you mean `{os.path.join(folder, close[0])}`?"
-    if spec.endswith((".def", ".sif")) or "/" not in spec:
-        return f"see what is there: ls {folder or '.'}"
-    return f"an image of a registry: docker://{spec}"
-
-
 def _prepare(shop: Workshop, spec: str, data: bytes) -> Prepared:
     request = shop.request
-    file = None
-    if request.build_argument_file is not None:
-        try:
-            with open(request.build_argument_file, "rb") as opened:
-                file = opened.read(DEFINITION_LIMIT)
-        except OSError as error:
-            raise UsageError(
-                f"the file of build arguments `{request.build_argument_file}` cannot be read: "
-                f"{(error.strerror or '').lower()}"
-            ) from error
-    given = read_build_arguments((f"{k}={v}" for k, v in request.build_arguments.items()), file=file)
+    given = read_given_arguments((f"{k}={v}" for k, v in request.build_arguments.items()), request.build_argument_file)
     for line in given.skipped:
         shop.events(Said(text=f"{request.build_argument_file}: `{line}` is not K=V and is skipped", level="warning"))
     return prepare(data, file=spec, given=given, allow_unused=request.warn_unused_arguments)
