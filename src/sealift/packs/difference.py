@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import stat
 from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sealift.core.tree import Tree, parent_of, sort_key
@@ -79,28 +80,34 @@ def _compare(older: Tree, newer: Tree) -> tuple[bytearray, array[int], array[int
 
 def _list_changed(older: Tree, newer: Tree, same: bytearray, twins: array[int], listed: bytearray) -> None:
     """Mark the rows that have another value or other names for the same file than below."""
-    members: dict[int, list[int]] = {}
-    for row, group in enumerate(newer.groups):
-        if group:
-            members.setdefault(group, []).append(row)
-    owners: dict[int, int] = {}
-    """Which file of the newer tree a group of the older one goes on in: the first in canonical order."""
-    done: set[int] = set()
-    for row, group in enumerate(newer.groups):
-        if group:
-            if group in done:
-                continue
-            done.add(group)
-        rows = members[group] if group else [row]
-        below = {older.groups[twins[each]] if same[each] else _NONE for each in rows}
+    heirs: dict[int, tuple[int, int]] = {}
+    """For a group of the older tree the file that it goes on as: the one with most names, of several the first."""
+    kept: list[tuple[int, tuple[int, int], Sequence[int]]] = []
+    for rows in _files(newer):
+        below = {older.groups[twins[row]] if same[row] else _NONE for row in rows}
         number = below.pop()
-        if not below and number != _NONE:
-            if number and owners.setdefault(number, rows[0]) == rows[0]:
-                continue
-            if not number and len(rows) == 1:
-                continue
-        for each in rows:
-            listed[each] = 1
+        if below or number == _NONE or (number == 0 and len(rows) > 1):
+            for row in rows:
+                listed[row] = 1
+        elif number:
+            rank = (-len(rows), rows[0])
+            heirs[number] = min(heirs.get(number, rank), rank)
+            kept.append((number, rank, rows))
+    for number, rank, rows in kept:
+        if heirs[number] != rank:
+            for row in rows:
+                listed[row] = 1
+
+
+def _files(tree: Tree) -> Iterator[Sequence[int]]:
+    """The rows of each inode."""
+    groups: dict[int, list[int]] = {}
+    for row, group in enumerate(tree.groups):
+        if group:
+            groups.setdefault(group, []).append(row)
+        else:
+            yield (row,)
+    yield from groups.values()
 
 
 def _topmost(older: Tree, newer: Tree, missing: array[int]) -> tuple[bytes, ...]:
