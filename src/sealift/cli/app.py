@@ -40,6 +40,7 @@ COMMANDS = {
     "sites": ("sites", "show what is known of the machines that images are meant for"),
     "doctor": ("doctor", "show what this host can do, and what mends the rest"),
     "cache": ("cache", "show, prune or verify the cache"),
+    "shim": ("shim", "put `apptainer` and `singularity` commands where there are none"),
 }
 """A verb, the module that declares and runs it, and its line in the overview."""
 

@@ -19,6 +19,10 @@ _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")
 
 
+class FlagError(UsageError):
+    """The words of a command line are wrong, whatever stands on the disk."""
+
+
 class Flag(NamedTuple):
     """One flag. `field` is what the command makes of it: for `run` and the like, a field of the launch plan."""
 
@@ -49,11 +53,14 @@ class Parsed(NamedTuple):
         return together([use for use in self.uses if use.flag.field == field])
 
 
-def parse(flags: Iterable[Flag], arguments: Sequence[str], *, verb: str, mixed: bool = False) -> Parsed:
+def parse(
+    flags: Iterable[Flag], arguments: Sequence[str], *, verb: str, mixed: bool = False, command: str = "sealift"
+) -> Parsed:
     """Split `arguments` into flags and the rest.
 
     The first word that is no flag ends them, so that everything behind it belongs to a program; with `mixed` they may
-    stand behind it too. `--help` ends the reading. UsageError names what is wrong, and what comes close.
+    stand behind it too. `--help` ends the reading. FlagError names what is wrong, and what comes close; `command` is
+    what the user called.
     """
     longs: dict[str, Flag] = {}
     shorts: dict[str, Flag] = {}
@@ -73,7 +80,10 @@ def parse(flags: Iterable[Flag], arguments: Sequence[str], *, verb: str, mixed: 
         if word == "-" or not word.startswith("-"):
             rest.append(word)
             continue
-        found = _long(word, longs, words, verb) if word.startswith("--") else _shorts(word, shorts, words, verb, longs)
+        try:
+            found = _long(word, longs, words) if word.startswith("--") else _shorts(word, shorts, words)
+        except KeyError as error:
+            raise _unknown(str(error.args[0]), longs, word, verb=verb, command=command) from None
         uses += found
         if any(use.flag.name == "help" for use in found):
             break
@@ -109,11 +119,12 @@ def split_list(text: str) -> list[str]:
     return text.split(",") if text else []
 
 
-def _long(word: str, longs: dict[str, Flag], words: Iterable[str], verb: str) -> list[Use]:
+def _long(word: str, longs: dict[str, Flag], words: Iterable[str]) -> list[Use]:
+    """KeyError with the flag as shown where there is none of that name; so does `_shorts`."""
     name, equals, value = word[2:].partition("=")
     flag = longs.get(name)
     if flag is None:
-        raise _unknown(f"--{name}", longs, verb)
+        raise KeyError(f"--{name}")
     if equals:
         return [_checked(Use(flag, value))]
     if flag.kind == "switch":
@@ -121,13 +132,13 @@ def _long(word: str, longs: dict[str, Flag], words: Iterable[str], verb: str) ->
     return [_checked(Use(flag, _next(flag, words, f"--{name}")))]
 
 
-def _shorts(word: str, shorts: dict[str, Flag], words: Iterable[str], verb: str, longs: dict[str, Flag]) -> list[Use]:
+def _shorts(word: str, shorts: dict[str, Flag], words: Iterable[str]) -> list[Use]:
     uses: list[Use] = []
     letters = word[1:]
     while letters:
         flag = shorts.get(letters[0])
         if flag is None:
-            raise _unknown(f"-{letters[0]}", longs, verb, within=word)
+            raise KeyError(f"-{letters[0]}")
         letters = letters[1:]
         if letters.startswith("="):
             return [*uses, _checked(Use(flag, letters[1:]))]
@@ -141,11 +152,11 @@ def _shorts(word: str, shorts: dict[str, Flag], words: Iterable[str], verb: str,
 def _next(flag: Flag, words: Iterable[str], shown: str) -> str:
     for word in words:
         return word
-    raise UsageError(f"`{shown}` wants a value", hints=(f"{shown} {flag.metavar or 'VALUE'}",))
+    raise FlagError(f"`{shown}` wants a value", hints=(f"{shown} {flag.metavar or 'VALUE'}",))
 
 
 def _checked(use: Use) -> Use:
-    """The use itself; UsageError where its value does not fit its kind."""
+    """The use itself; FlagError where its value does not fit its kind."""
     match use.flag.kind:
         case "switch":
             _switch(use)
@@ -160,7 +171,7 @@ def _checked(use: Use) -> Use:
 
 def _switch(use: Use) -> bool:
     if use.value not in (*_TRUE, *_FALSE):
-        raise UsageError(
+        raise FlagError(
             f"`--{use.flag.name}` is a switch, and `{use.value}` is neither true nor false",
             hints=(f"--{use.flag.name}",),
         )
@@ -171,7 +182,7 @@ def _number(use: Use) -> int:
     try:
         return int(use.value)
     except ValueError as error:
-        raise UsageError(
+        raise FlagError(
             f"`--{use.flag.name}` wants a whole number, not `{use.value}`", hints=(f"--{use.flag.name} 1",)
         ) from error
 
@@ -183,15 +194,21 @@ def _pairs(use: Use) -> list[tuple[str, str]]:
     for text in texts or [""]:
         key, equals, value = text.partition("=")
         if not equals:
-            raise UsageError(f"`{text}` of `--{use.flag.name}` is not K=V", hints=(f"--{use.flag.name} THREADS=4",))
+            raise FlagError(f"`{text}` of `--{use.flag.name}` is not K=V", hints=(f"--{use.flag.name} THREADS=4",))
         pairs.append((key, value))
     return pairs
 
 
-def _unknown(shown: str, longs: dict[str, Flag], verb: str, *, within: str = "") -> UsageError:
+def _unknown(shown: str, longs: dict[str, Flag], word: str, *, verb: str, command: str) -> FlagError:
     import difflib
 
-    where = f" (in `{within}`)" if within and within != shown else ""
-    close = difflib.get_close_matches(within[1:] if within else shown[2:], longs, n=1)
+    what = command if verb == command else f"{command} {verb}"
+    where = f" (in `{word}`)" if len(shown) == 2 and word != shown else ""
+    close = difflib.get_close_matches(word.strip("-").partition("=")[0], longs, n=1)
     hints = (f"did you mean `--{close[0]}`?",) if close else ()
-    return UsageError(f"`{verb}` has no flag `{shown}`{where}", hints=(*hints, f"sealift {verb} --help"))
+    return FlagError(f"`{what}` has no flag `{shown}`{where}", hints=(*hints, f"{what} --help"))
+
+
+def refused(use: Use, command: str) -> FlagError:
+    """The error for a flag that is known and not taken; the flag's help says why."""
+    return FlagError(f"`{command}` does not take `--{use.flag.name}` here: {use.flag.help}")

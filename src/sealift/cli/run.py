@@ -6,14 +6,13 @@ Only what these commands need is imported: they stand in the path of every proce
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from sealift.cli.flags import Parsed, parse
+from sealift.cli.flags import FlagError, Parsed, parse
 from sealift.cli.runflags import RUN_FLAGS
 from sealift.core.event import Event, Said
 from sealift.core.launch import LaunchPlan
-from sealift.errors import UsageError
 
 _WANTED = {"exec": "IMAGE CMD …", "test": "IMAGE [ARG …]", "run": "IMAGE [ARG …]", "shell": "IMAGE [ARG …]"}
 _SAID = {
@@ -25,38 +24,45 @@ _SAID = {
 _OURS = ("engine", "quiet", "verbose", "help", "authfile", "insecure", "cache", "engine option", "hint", "nothing")
 
 
-def run_command(verb: str, arguments: Sequence[str]) -> int:
-    """Parse and run; what stands behind IMAGE belongs to the program."""
+def run_command(
+    verb: str,
+    arguments: Sequence[str],
+    *,
+    command: str = "sealift",
+    engine: str = "auto",
+    quiet: bool = False,
+    verbose: bool = False,
+) -> int:
+    """Parse and run; what stands behind IMAGE belongs to the program. `command` is what the user called."""
     from sealift.flows.run import run
     from sealift.system.caller import started_with
 
-    parsed = parse(RUN_FLAGS, arguments, verb=verb)
+    parsed = parse(RUN_FLAGS, arguments, verb=verb, command=command)
     if parsed.value("help"):
-        print(help_text(verb))
+        print(help_text(verb, command))
         return 0
+    plan = launch_plan(verb, parsed, command=command)
     environment = started_with()
     if authfile := parsed.value("authfile"):
         environment["REGISTRY_AUTH_FILE"] = str(authfile)
-    verbose, quiet = parsed.value("verbose"), parsed.value("quiet")
+    verbose, quiet = verbose or bool(parsed.value("verbose")), quiet or bool(parsed.value("quiet"))
 
     def take(event: Event) -> None:
         if isinstance(event, Said) and (event.level != "debug" or verbose) and not quiet:
             print(f"{event.level}: {event.text}" if event.level == "warning" else event.text, file=sys.stderr)
 
-    return run(
-        launch_plan(verb, parsed), engine=str(parsed.value("engine") or "auto"), environment=environment, events=take
-    )
+    return run(plan, engine=str(parsed.value("engine") or engine), environment=environment, events=take)
 
 
-def launch_plan(verb: str, parsed: Parsed) -> LaunchPlan:
-    """The plan that a parsed command line means; UsageError where it lacks an image or a command."""
+def launch_plan(verb: str, parsed: Parsed, *, command: str = "sealift") -> LaunchPlan:
+    """The plan that a parsed command line means; FlagError where it lacks an image or a program."""
     from sealift.flows.run import parse_binds
 
     if not parsed.rest:
-        raise UsageError(f"{verb} wants {_WANTED[verb]}", hints=(f"sealift {verb} --help",))
-    image, *command = parsed.rest
+        raise FlagError(f"{verb} wants {_WANTED[verb]}", hints=(f"{command} {verb} --help",))
+    image, *program = parsed.rest
     if verb == "exec":
-        _check_command(image, command, parsed)
+        _check_program(image, program, parsed, command)
     fields: dict[str, Any] = {}
     for field in dict.fromkeys(use.flag.field for use in parsed.uses if use.flag.field not in _OURS):
         fields[field] = parsed.value(field)
@@ -67,24 +73,24 @@ def launch_plan(verb: str, parsed: Parsed) -> LaunchPlan:
         for use in parsed.uses
         if use.flag.field in ("engine option", "hint")
     )
-    return LaunchPlan(image=image, action=verb, command=tuple(command), engine_options=further, **fields)  # type: ignore[arg-type]  # the caller's verb is one of ACTIONS
+    return LaunchPlan(image=image, action=verb, command=tuple(program), engine_options=further, **fields)  # type: ignore[arg-type]  # the caller's verb is one of ACTIONS
 
 
-def _check_command(image: str, command: Sequence[str], parsed: Parsed) -> None:
-    if not command:
-        raise UsageError("exec takes a command", hints=(f"sealift exec {image} ls /",))
-    known: Mapping[str, str] = {f"--{flag.name}": flag.name for flag in RUN_FLAGS}
-    if command[0].partition("=")[0] in known:
-        before = " ".join(["sealift exec", *(f"--{use.flag.name}" for use in parsed.uses), command[0], image, "…"])
-        raise UsageError(
-            f"`{command[0]}` stands behind the image, where it would be the program; flags stand before it",
+def _check_program(image: str, program: Sequence[str], parsed: Parsed, command: str) -> None:
+    if not program:
+        raise FlagError("exec takes a command", hints=(f"{command} exec {image} ls /",))
+    known = {f"--{flag.name}" for flag in RUN_FLAGS}
+    if program[0].partition("=")[0] in known:
+        before = " ".join([command, "exec", *(f"--{use.flag.name}" for use in parsed.uses), program[0], image, "…"])
+        raise FlagError(
+            f"`{program[0]}` stands behind the image, where it would be the program; flags stand before it",
             hints=(before,),
         )
 
 
-def help_text(verb: str) -> str:
+def help_text(verb: str, command: str = "sealift") -> str:
     """What `--help` prints."""
-    lines = [f"usage: sealift {verb} [FLAG …] {_WANTED[verb]}", "", _SAID[verb]]
+    lines = [f"usage: {command} {verb} [FLAG …] {_WANTED[verb]}", "", _SAID[verb]]
     lines += ["IMAGE is x.sif, x.sqfs, a folder, docker://…, oras://…, oci:DIR[:TAG] or oci-archive:FILE[:TAG].", ""]
     shown = [flag for flag in RUN_FLAGS if flag.help and (not flag.verbs or verb in flag.verbs)]
     for flag in shown:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from sealift.errors import HostError, UsageError
+from sealift.system.standin import find_real
 
 EngineName = Literal["apptainer", "singularity", "embedded"]
 Wanted = Literal["auto", "apptainer", "singularity", "embedded"]
@@ -78,8 +79,5 @@ def _status() -> str:
 
 
 def _find(name: str, path: str) -> str | None:
-    for folder in path.split(os.pathsep):
-        program = os.path.join(folder, name)
-        if folder and os.path.isfile(program) and os.access(program, os.X_OK):
-            return os.path.abspath(program)
-    return None
+    """The real one: a command of ours under that name would only come back here."""
+    return find_real((name,), path)

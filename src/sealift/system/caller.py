@@ -18,3 +18,13 @@ def started_with() -> dict[str, str]:
     return {
         os.fsdecode(name): os.fsdecode(value) for name, equals, value in (p.partition(b"=") for p in pairs) if equals
     }
+
+
+def variable(name: str) -> str:
+    """A variable of this process, empty where it is not set."""
+    return os.environ.get(name, "")
+
+
+def hand_down(name: str, value: str) -> None:
+    """Set a variable for this process and whatever it starts: for command lines that say what we read there."""
+    os.environ[name] = value
