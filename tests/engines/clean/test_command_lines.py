@@ -113,8 +113,8 @@ def test_docker_says_everything_that_it_cannot_do() -> None:
             plan(overlays=("/o",), env_files=("f",), app="a"), IMAGE, caller(), name="docker", program="docker"
         )
     assert caught.value.message == (
-        "Docker cannot do what is asked for: `--env-file` (a shell reads them under Apptainer, Docker takes them word for "
-        "word), `--overlay` (its images take no overlay), `--app` (its scripts know no apps)"
+        "Docker cannot do what is asked for: `--env-file` (a shell reads them under Apptainer, Docker takes them word "
+        "for word), `--overlay` (its images take no overlay), `--app` (its scripts know no apps)"
     )
     assert caught.value.hints == ("leave out --env-file --overlay --app, or take another --engine",)
 
