@@ -35,6 +35,7 @@ COMMANDS = {
     "exec": ("run", "run a command in the image"),
     "shell": ("run", "open a shell in the image"),
     "test": ("run", "run the image's %test"),
+    "parse": ("parse", "show what a definition file says, and what is wrong with it"),
     "inspect": ("inspection", "show what an image says of itself"),
     "sif": ("sif", "list, show or dump what is in a SIF"),
     "sites": ("sites", "show what is known of the machines that images are meant for"),

@@ -20,20 +20,48 @@ def use_colour() -> bool:
 
 def render_fault(error: SealiftError, *, colour: bool = False) -> str:
     """The text of one fault; the same words with and without colour."""
-    red, blue, off = ("\033[1;31m", "\033[1;34m", "\033[0m") if colour else ("", "", "")
-    lines = [f"{red}error:{off} {error.message}"]
-    if error.where is not None:
-        lines += _marked(error.where, blue, off)
-    lines += [f"{blue}hint:{off} {hint}" for hint in error.hints]
+    return render_finding("error", error.message, error.where, error.hints, colour=colour)
+
+
+def render_finding(word: str, message: str, where: Span | None, hints: tuple[str, ...], *, colour: bool = False) -> str:
+    """The text of a fault or of a caution, which `word` tells apart."""
+    strong = "\033[1;33m" if word == "warning" else "\033[1;31m"
+    red, blue, off = (strong, "\033[1;34m", "\033[0m") if colour else ("", "", "")
+    lines = [f"{red}{word}:{off} {message}"]
+    if where is not None:
+        lines += _marked(where, blue, off)
+    lines += [f"{blue}hint:{off} {hint}" for hint in hints]
     return "\n".join(lines)
+
+
+_WIDEST = 120
+"""Characters of a line that are shown; of a longer one the part around the fault."""
 
 
 def _marked(span: Span, blue: str, off: str) -> list[str]:
     number = str(span.line)
     gutter = " " * len(number)
-    before = "".join("\t" if c == "\t" else " " for c in span.text[: span.column - 1])
+    text, start = span.text, span.column - 1
+    length = max(1, min(span.length, _WIDEST))
+    if len(text) > _WIDEST:
+        first = max(0, min(start - (_WIDEST - length) // 2, len(text) - _WIDEST))
+        text = ("…" if first else "") + text[first : first + _WIDEST] + ("…" if first + _WIDEST < len(text) else "")
+        start += bool(first) - first
+    before = "".join("\t" if c == "\t" else " " * _columns(c) for c in text[:start])
+    marks = sum(map(_columns, text[start : start + length]))
     return [
         f"{gutter}{blue}-->{off} {span.file}:{span.line}:{span.column}",
-        f"{blue}{number} |{off} {span.text}",
-        f"{blue}{gutter} |{off} {before}{'^' * max(1, span.length)}",
+        f"{blue}{number} |{off} {text}",
+        f"{blue}{gutter} |{off} {before}{'^' * max(1, marks)}",
     ]
+
+
+def _columns(character: str) -> int:
+    """How many columns of a terminal a character takes."""
+    if character < "\u0300":
+        return 1
+    import unicodedata
+
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
