@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from sealift.core.epoch import choose_epoch
@@ -19,6 +20,7 @@ from sealift.flows.base import Base, fetch_base, open_local_image
 from sealift.flows.baseroot import root_of_packs
 from sealift.flows.definitions import read_given_arguments, read_spec
 from sealift.flows.finish import write_result
+from sealift.flows.flags import checked_flags, chosen_sections
 from sealift.flows.ready import Ready
 from sealift.flows.requests import BuildRequest, BuildResult
 from sealift.flows.returning import ready_as_it_was
@@ -41,6 +43,7 @@ def build(request: BuildRequest) -> BuildResult:
 
     The target is written whole or not at all. Raises the kinds of SealiftError: what is wrong, and what mends it.
     """
+    request = replace(request, flags=checked_flags(request.flags, request.environment))
     target = parse_target(request.target, sandbox=request.sandbox)
     check_target(target, force=request.force)
     source = parse_source(request.spec)
@@ -95,6 +98,8 @@ def _ready(shop: Workshop, prepared: Prepared, number: int, built: Built) -> Rea
 def _repacked(shop: Workshop, path: str) -> Ready:
     """A local image into a new one: what `apptainer build new.sif old.sif` makes."""
     base = open_local_image(shop, path)
+    if base.complete:
+        return ready_as_it_was(base, _epoch(shop, base))
     text = text_of_reference("localimage", path)
     return _ready_without_sections(shop, prepare(encode(text), file=path), base)
 
@@ -133,6 +138,7 @@ def _ready_without_sections(shop: Workshop, prepared: Prepared, base: Base, *, n
         shop.architecture.oci,
         epoch,
         shop.request.force,
+        sorted(chosen_sections(shop.request.flags) or ("all",)),
     )
     with shop.watch.measure("metadata"):
         made = _kept_metadata(shop, key)
@@ -164,6 +170,7 @@ def _metadata_of_base(shop: Workshop, prepared: Prepared, stage: Stage, base: Ba
             epoch=epoch,
             config=base.config_to_add,
             force=shop.request.force,
+            sections=chosen_sections(shop.request.flags),
         )
 
 
@@ -177,6 +184,7 @@ def _ready_after_sections(shop: Workshop, prepared: Prepared, number: int, built
         epoch=epoch,
         added_labels=built.labels,
         force=shop.request.force,
+        sections=chosen_sections(shop.request.flags),
     )
     ready = _with_last_layer(shop, prepared, built.base, built.uppers, made, epoch)
     built.test(shop, ready.packs[-1])

@@ -69,6 +69,13 @@ def with_variables(flags: BuildFlags, env: Mapping[str, str]) -> BuildFlags:
     return replace(flags, **found) if found else flags  # type: ignore[arg-type]  # the fields are the tables' values
 
 
+def checked_flags(flags: BuildFlags, env: Mapping[str, str]) -> BuildFlags:
+    """The flags with the variables, before any work is done; UsageError where they make no sense."""
+    found = with_variables(flags, env)
+    chosen_sections(found)
+    return found
+
+
 def chosen_sections(flags: BuildFlags) -> frozenset[str] | None:
     """The sections that `--section` names; None where it names none or `all`, empty for `none`.
 

@@ -9,7 +9,7 @@ from sealift.core.event import Said
 from sealift.flows.workshop import Workshop
 from sealift.sandbox.abilities import choose_footing, probe
 from sealift.sandbox.container import Sandbox, open_sandbox
-from sealift.sandbox.spec import Footing, Lower, SandboxSpec
+from sealift.sandbox.spec import Footing, HostPath, Lower, SandboxSpec
 from sealift.sandbox.workfolder import choose_work_place, work_folder
 
 
@@ -34,10 +34,16 @@ def find_footing(shop: Workshop) -> Footing:
 
 @contextlib.contextmanager
 def opened_sandbox(
-    shop: Workshop, footing: Footing, lowers: Sequence[Lower], *, bare: bool = False
+    shop: Workshop,
+    footing: Footing,
+    lowers: Sequence[Lower],
+    *,
+    bare: bool = False,
+    binds: Sequence[HostPath] = (),
 ) -> Iterator[Sandbox]:
+    """`binds` are there for commands inside alone, not for those that run with the host's files in view."""
     place = choose_work_place(shop.request.environment)
     with work_folder(place.folder) as work:
-        spec = SandboxSpec(lowers=tuple(lowers), footing=footing, work=work, bare=bare)
+        spec = SandboxSpec(lowers=tuple(lowers), footing=footing, work=work, binds=tuple(binds), bare=bare)
         with open_sandbox(spec, environment=shop.request.environment) as sandbox:
             yield sandbox

@@ -10,20 +10,23 @@ import contextlib
 import hashlib
 import os
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from sealift.core.digest import Digest, from_raw
-from sealift.core.event import Began, Ended, Said
+from sealift.core.event import Began, Ended
 from sealift.deffile.prepare import Prepared
-from sealift.errors import DefinitionError, SectionError, TestFailed
+from sealift.errors import DefinitionError
 from sealift.flows.agents import base_of_stage
 from sealift.flows.base import Base
 from sealift.flows.baseroot import root_of_packs
+from sealift.flows.flags import chosen_sections
+from sealift.flows.given import Given, look_at_given
 from sealift.flows.rooms import find_footing, opened_sandbox
+from sealift.flows.running import run_script, run_step
 from sealift.flows.sources import digest_sources
-from sealift.flows.testvariables import builders_variables
+from sealift.flows.testvariables import builders_variables, lasting
 from sealift.flows.workshop import Workshop, check_pack, digest_of, verify_pack
 from sealift.packs.image import write_image
 from sealift.packs.merge import merge
@@ -49,6 +52,8 @@ from sealift.sections.root import RecordedRoot, recorded_from_json
 UMASK = 0o002
 """Apptainer's, for scripts and copies alike."""
 
+TEST_FILE = "/.singularity.d/test"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
@@ -62,6 +67,7 @@ class Built:
     root: RecordedRoot | None = None
     labels: str = ""
     tests: tuple[RunScript, ...] = ()
+    given: Given = field(default_factory=Given)
     footing: Footing | None = None
 
     def test(self, shop: Workshop, last_layer: str) -> None:
@@ -74,7 +80,8 @@ def build_stage(shop: Workshop, prepared: Prepared, number: int, built: Sequence
     """Bring the stage `number` to its end; SectionError when a section fails."""
     definition = prepared.definition
     stage = definition.stages[number]
-    steps = plan_stage(definition, number, Places(root=""), run_tests=not shop.request.no_test)
+    chosen = chosen_sections(shop.request.flags)
+    steps = plan_stage(definition, number, Places(root=""), sections=chosen, run_tests=not shop.request.no_test)
     scripts = [step for step in steps if isinstance(step, RunScript)]
     tests = tuple(step for step in scripts if step.section == "test")
     hosts = [step for step in scripts if step.where == "host"]
@@ -82,15 +89,20 @@ def build_stage(shop: Workshop, prepared: Prepared, number: int, built: Sequence
     if not scripts and not copies and not stage.apps:
         base = base_of_stage(shop, stage)
         return Built(base=base, key=shop.key("base", list(base.keys)))
+    given = look_at_given(shop)
     footing = find_footing(shop)
     before = look() if hosts else None
     if any(step.section == "pre" for step in hosts):
         _run_pre(shop, prepared, number, footing)
     base = base_of_stage(shop, stage)
-    key = _stage_key(shop, prepared, number, base, built, steps, footing)
-    record = None if hosts or shop.request.no_cache else _found(shop, key)
+    identity = given.identity() if any(step.section == "post" for step in scripts) else []
+    key = _stage_key(shop, prepared, number, base, built, steps, footing, identity)
+    record = None if hosts or identity is None or shop.request.no_cache else _found(shop, key)
     if record is None:
-        record = _run_sections(shop, prepared, number, base, built, footing, key, before)
+        record = _run_sections(shop, prepared, number, base, built, footing, given, key, before)
+        if hosts or not _kept(shop, key, record, given, identity):
+            # What is made of this stage is no more to be found again than the stage itself.
+            key = digest_of(key, record["pack"])
     else:
         shop.say(f"{_named(prepared, number)}%files and %post: cached")
     root = recorded_from_json(record["root"])
@@ -98,7 +110,16 @@ def build_stage(shop: Workshop, prepared: Prepared, number: int, built: Sequence
     pack = shop.store.find("packs", str(record["pack"]), check=check_pack, whole=verify_pack)
     if pack is None:
         raise DefinitionError("the pack of the sections vanished while it was used", hints=("build again",))
-    return Built(base=base, key=key, uppers=(pack,), root=root, labels=labels, tests=tests, footing=footing)
+    return Built(
+        base=base,
+        key=key,
+        uppers=(pack,),
+        root=root,
+        labels=labels,
+        tests=tests,
+        given=given,
+        footing=footing,
+    )
 
 
 def _named(prepared: Prepared, number: int) -> str:
@@ -119,6 +140,7 @@ def _stage_key(
     built: Sequence[Built],
     steps: Sequence[Step],
     footing: Footing,
+    identity: object,
 ) -> str:
     stage = prepared.definition.stages[number]
     scripts = [
@@ -144,7 +166,20 @@ def _stage_key(
         # With one id and no recording, owners are lost: such a result is not one for a better host.
         footing.mode != "single" or footing.notify,
         shop.request.environment.get("SOURCE_DATE_EPOCH", ""),
+        identity,
     )
+
+
+def _kept(shop: Workshop, key: str, record: dict[str, Any], given: Given, identity: list[object] | None) -> bool:
+    """Keep the outcome for the next build, unless that would not do again what the sections did here."""
+    if identity is None:
+        shop.say("%post is not kept for the next build: what is bound into it is too much to compare")
+    elif identity and given.identity() != identity:
+        shop.say("%post is not kept for the next build: what is bound into it changed meanwhile")
+    else:
+        shop.store.put_record("steps", key, record)
+        return True
+    return False
 
 
 def _found(shop: Workshop, key: str) -> dict[str, Any] | None:
@@ -197,9 +232,9 @@ def mounted_form(shop: Workshop, packs: Sequence[str], keys: Sequence[str]) -> s
 def _run_pre(shop: Workshop, prepared: Prepared, number: int, footing: Footing) -> None:
     """`%pre` comes before the base is there, in a sandbox of its own."""
     with opened_sandbox(shop, footing, ()) as sandbox:
-        for step in _placed_steps(prepared, number, sandbox):
+        for step in _placed_steps(shop, prepared, number, sandbox):
             if isinstance(step, RunScript) and step.section == "pre":
-                _run_script(shop, sandbox, step)
+                run_script(shop, sandbox, step)
 
 
 def _run_sections(
@@ -209,12 +244,13 @@ def _run_sections(
     base: Base,
     built: Sequence[Built],
     footing: Footing,
+    given: Given,
     key: str,
     before: Look | None,
 ) -> dict[str, Any]:
     lowers = [Lower(path=mounted_form(shop, base.packs, base.keys))] if base.packs else []
-    with opened_sandbox(shop, footing, lowers) as sandbox:
-        for step in _placed_steps(prepared, number, sandbox):
+    with opened_sandbox(shop, footing, lowers, binds=given.paths) as sandbox:
+        for step in _placed_steps(shop, prepared, number, sandbox):
             match step:
                 case BeginMetadata():
                     _begin(sandbox, prepared.definition.stages[number], base)
@@ -223,20 +259,18 @@ def _run_sections(
                 case CopyFromHost() | CopyAppFiles():
                     _copy_from_host(shop, sandbox, step)
                 case RunScript(section="setup"):
-                    _run_script(shop, sandbox, step)
+                    run_script(shop, sandbox, step)
                 case RunScript(section="post"):
                     if before is not None:
                         sandbox.call("sealift.sandbox.hosttmp:copy_in", paths=list(written_since(before)))
-                    _run_script(shop, sandbox, step)
+                    run_script(shop, sandbox, step)
         root = sandbox.call("sealift.sections.inner:look_at_metadata")
         with shop.watch.measure("pack sections"):
             pack_key = _pack_upper(shop, sandbox, base, key)
-    record = {"pack": pack_key, "root": root}
-    shop.store.put_record("steps", key, record)
-    return record
+    return {"pack": pack_key, "root": root}
 
 
-def _placed_steps(prepared: Prepared, number: int, sandbox: Sandbox) -> tuple[Step, ...]:
+def _placed_steps(shop: Workshop, prepared: Prepared, number: int, sandbox: Sandbox) -> tuple[Step, ...]:
     private = os.path.join(sandbox.spec.work, "private")
     places = Places(
         root=sandbox.root,
@@ -244,7 +278,8 @@ def _placed_steps(prepared: Prepared, number: int, sandbox: Sandbox) -> tuple[St
         setup_script=os.path.join(private, "setup"),
         post_script=f"{PRIVATE}/post",
     )
-    return plan_stage(prepared.definition, number, places, run_tests=False)
+    chosen = chosen_sections(shop.request.flags)
+    return plan_stage(prepared.definition, number, places, sections=chosen, run_tests=False)
 
 
 def _begin(sandbox: Sandbox, stage: Any, base: Base) -> None:
@@ -297,80 +332,25 @@ def _copy_from_stage(shop: Workshop, sandbox: Sandbox, source: Built, step: Copy
         raise error
 
 
-def _run_script(shop: Workshop, sandbox: Sandbox, step: RunScript) -> None:
-    sandbox.place(step.section, step.text.encode("utf-8", "surrogateescape"))
-    env = dict(step.env)
-    epoch = shop.request.environment.get("SOURCE_DATE_EPOCH")
-    if epoch and step.where == "inside":
-        env["SOURCE_DATE_EPOCH"] = epoch
-    _run(shop, sandbox, step, env)
-
-
-def _run(shop: Workshop, sandbox: Sandbox, step: RunScript, env: Mapping[str, str]) -> None:
-    name = f"%{step.section}"
-    shop.events(Began(task=name, label=name))
-    tail: list[bytes] = []
-
-    def take(_stream: str, line: bytes) -> None:
-        tail.append(line)
-        del tail[:-40]
-        shop.events(Said(text=line.decode("utf-8", "replace").rstrip("\n"), level="output"))
-
-    with shop.watch.measure(name):
-        code = sandbox.run(
-            step.argv,
-            env=env,
-            cwd=step.cwd or os.getcwd(),
-            inside=step.where == "inside",
-            umask=step.umask,
-            on_line=take,
-        )
-    if code == 0:
-        shop.events(Ended(task=name, note=f"done in {shop.watch.seconds[name]:.1f} s"))
-        return
-    shop.events(Ended(task=name, note="failed"))
-    if step.section == "test":
-        raise TestFailed(
-            f"`%test` said no: it ended with {_ending(code)}",
-            hints=("look into it without a test: add --notest, then: sealift shell IMAGE",),
-        )
-    raise SectionError(
-        f"`{name}` failed: its script ended with {_ending(code)}",
-        section=step.section,
-        code=code,
-        tail=b"".join(tail).decode("utf-8", "replace"),
-        hints=_section_hints(tail, code),
-    )
-
-
-def _ending(code: int) -> str:
-    return f"exit code {code}" if code >= 0 else f"signal {-code}"
-
-
-def _section_hints(tail: Sequence[bytes], code: int) -> tuple[str, ...]:
-    text = b"".join(tail).decode("utf-8", "replace")
-    commands = [line[2:] for line in text.splitlines() if line.startswith("+ ")]
-    hints = []
-    if commands:
-        hints.append(f"the last command was: {commands[-1]}")
-    if code == 127:
-        hints.append("127 means that a command was not found in the image")
-    if "CERTIFICATE_VERIFY_FAILED" in text or "certificate verify failed" in text:
-        hints.append("name your site's CA bundle: export SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt")
-    return tuple(hints)
-
-
 def _run_test(shop: Workshop, built: Built, script: RunScript, last_layer: str) -> None:
     """In a fresh sandbox over the very packs that the image is made of; what the test writes is forgotten."""
-    if built.footing is None:
+    if built.footing is None or built.root is None:
         raise ValueError("this stage ran no sections")
-    key = shop.key("test", built.key, os.path.basename(last_layer), script.text, list(script.argv))
-    if not shop.request.no_cache and shop.store.record("tests", key) is not None:
+    chosen = chosen_sections(shop.request.flags)
+    if chosen is not None and "test" not in chosen and built.root.look(TEST_FILE).kind != "file":
+        return
+    variables = builders_variables(shop.request.environment)
+    identity = built.given.identity()
+    writable = shop.request.flags.writable_tmpfs
+    files = [built.key, os.path.basename(last_layer), script.text, list(script.argv)]
+    key = shop.key("test", *files, writable, identity, lasting(variables))
+    if identity is not None and not shop.request.no_cache and shop.store.record("tests", key) is not None:
         shop.say("%test: passed before on these files")
         return
     base = built.base
     lowers = [Lower(path=mounted_form(shop, base.packs, base.keys))] if base.packs else []
     lowers += [Lower(path=path) for path in (*built.uppers, last_layer)]
-    with opened_sandbox(shop, built.footing, lowers) as sandbox:
-        _run(shop, sandbox, script, {**script.env, **builders_variables(shop.request.environment)})
-    shop.store.put_record("tests", key, {"passed": True})
+    with opened_sandbox(shop, built.footing, lowers, binds=built.given.paths) as sandbox:
+        run_step(shop, sandbox, script, {**script.env, **variables}, read_only=not writable)
+    if identity is not None:
+        shop.store.put_record("tests", key, {"passed": True})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from sealift.engines.environment import is_name, voices
@@ -21,3 +22,17 @@ def builders_variables(caller: Mapping[str, str]) -> dict[str, str]:
     if "LANG" in host:
         found["LANG"] = host["LANG"]
     return {**found, "SEALIFT_BUILDER": " ".join(sorted(seen))}
+
+
+_PASSING = re.compile(
+    r"PWD|OLDPWD|SHLVL|_|TERM.*|COLORTERM|COLUMNS|LINES|WINDOWID|DISPLAY|WAYLAND.*|TMUX.*|STY|SSH_.*|XDG_.*|DBUS_.*"
+    r"|LS_COLORS|SLURM_.*|SEALIFT_.*|LANG"
+)
+"""What differs from one terminal or job to the next: a `%test` that passed in one is not run again in another."""
+
+
+def lasting(variables: Mapping[str, str]) -> dict[str, str]:
+    """Those of `builders_variables` that a person set on purpose, as far as names can tell."""
+    prefix = "SEALIFT_BUILDER_"
+    named = {name.removeprefix(prefix): value for name, value in variables.items() if name.startswith(prefix)}
+    return {name: value for name, value in named.items() if not _PASSING.fullmatch(name)}

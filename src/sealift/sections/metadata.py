@@ -90,12 +90,19 @@ def whole(
     epoch: int,
     config: ImageConfig | None = None,
     force: bool = False,
+    sections: frozenset[str] | None = None,
 ) -> Metadata:
     """`begin` and `finish` at once, for an image without `%setup`, `%files` and `%post`."""
     draft = Draft(root=root)
     begin_in(draft, stage, config=config)
     notices = finish_in(
-        draft, stage, definition_text=definition_text, architecture=architecture, epoch=epoch, force=force
+        draft,
+        stage,
+        definition_text=definition_text,
+        architecture=architecture,
+        epoch=epoch,
+        force=force,
+        sections=sections,
     )
     return Metadata(added=draft.finish(), inspect=inspect_json(draft), notices=notices)
 

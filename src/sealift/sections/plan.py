@@ -26,8 +26,6 @@ _CHOOSE_SHELL = (
     'if [ -x /bin/bash ]; then exec /bin/bash --norc --noprofile -c "$0" bash "$@"; fi; exec /bin/sh -c "$0" sh "$@"'
 )
 
-ALL = frozenset(("pre", "setup", "files", "post", "environment", "runscript", "startscript", "test", "labels", "help"))
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunScript:
@@ -109,25 +107,32 @@ def plan_stage(
     number: int,
     places: Places,
     *,
-    sections: frozenset[str] = ALL,
+    sections: frozenset[str] | None = None,
     run_tests: bool = True,
 ) -> tuple[Step, ...]:
-    """The steps of the stage `number`. DefinitionError where `-c` names no interpreter or a stage does not exist."""
+    """The steps of the stage `number`. DefinitionError where `-c` names no interpreter or a stage does not exist.
+
+    `sections` are those that `--section` chose, None is all. `%post`, `%test` and the apps' sections cannot be left out
+    by it (internal/pkg/build/stage.go): `%test` then runs what the base has as its test.
+    """
     stage = definition.stages[number]
     steps: list[Step] = []
-    if "pre" in sections:
+
+    def chosen(name: str) -> bool:
+        return sections is None or name in sections
+
+    if chosen("pre"):
         steps += _host_script(stage.script("pre"), "pre", places.pre_script, places)
     steps += [Bootstrap(agent=stage.bootstrap, header=dict(stage.header or {})), BeginMetadata(), *_app_files(stage)]
-    if "files" in sections:
+    if chosen("files"):
         steps += _from_stages(definition, stage)
-    if "setup" in sections:
+    if chosen("setup"):
         steps += _host_script(stage.script("setup"), "setup", places.setup_script, places)
-    if "files" in sections:
+    if chosen("files"):
         steps += _from_host(stage)
-    if "post" in sections:
-        steps += _post(stage, places)
+    steps += _post(stage, places)
     steps.append(FinishMetadata())
-    if run_tests and "test" in sections and stage.script("test").text:
+    if run_tests and stage.script("test").text:
         steps.append(_test(stage))
     return tuple(steps)
 

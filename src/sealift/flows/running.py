@@ -1,0 +1,80 @@
+"""Runs one script of a section in a sandbox: its environment, its output, and what is said when it fails."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+from sealift.core.event import Began, Ended, Said
+from sealift.errors import SectionError, TestFailed
+from sealift.flows.workshop import Workshop
+from sealift.sandbox.container import Sandbox
+from sealift.sections.plan import RunScript
+
+
+def run_script(shop: Workshop, sandbox: Sandbox, step: RunScript) -> None:
+    """Run `%pre`, `%setup` or `%post`; SectionError when it fails."""
+    sandbox.place(step.section, step.text.encode("utf-8", "surrogateescape"))
+    env = dict(step.env)
+    epoch = shop.request.environment.get("SOURCE_DATE_EPOCH")
+    if epoch and step.where == "inside":
+        env["SOURCE_DATE_EPOCH"] = epoch
+    run_step(shop, sandbox, step, env)
+
+
+def run_step(
+    shop: Workshop, sandbox: Sandbox, step: RunScript, env: Mapping[str, str], *, read_only: bool = False
+) -> None:
+    """Run a script with `env`; TestFailed when it is a `%test` that fails, SectionError for all others."""
+    name = f"%{step.section}"
+    shop.events(Began(task=name, label=name))
+    tail: list[bytes] = []
+
+    def take(_stream: str, line: bytes) -> None:
+        tail.append(line)
+        del tail[:-40]
+        shop.events(Said(text=line.decode("utf-8", "replace").rstrip("\n"), level="output"))
+
+    with shop.watch.measure(name):
+        code = sandbox.run(
+            step.argv,
+            env=env,
+            cwd=step.cwd or os.getcwd(),
+            inside=step.where == "inside",
+            read_only=read_only,
+            umask=step.umask,
+            on_line=take,
+        )
+    if code == 0:
+        shop.events(Ended(task=name, note=f"done in {shop.watch.seconds[name]:.1f} s"))
+        return
+    shop.events(Ended(task=name, note="failed"))
+    if step.section == "test":
+        raise TestFailed(
+            f"`%test` said no: it ended with {_ending(code)}",
+            hints=("look into it without a test: add --notest, then: sealift shell IMAGE",),
+        )
+    raise SectionError(
+        f"`{name}` failed: its script ended with {_ending(code)}",
+        section=step.section,
+        code=code,
+        tail=b"".join(tail).decode("utf-8", "replace"),
+        hints=_section_hints(tail, code),
+    )
+
+
+def _ending(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else f"signal {-code}"
+
+
+def _section_hints(tail: Sequence[bytes], code: int) -> tuple[str, ...]:
+    text = b"".join(tail).decode("utf-8", "replace")
+    commands = [line[2:] for line in text.splitlines() if line.startswith("+ ")]
+    hints = []
+    if commands:
+        hints.append(f"the last command was: {commands[-1]}")
+    if code == 127:
+        hints.append("127 means that a command was not found in the image")
+    if "CERTIFICATE_VERIFY_FAILED" in text or "certificate verify failed" in text:
+        hints.append("name your site's CA bundle: export SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt")
+    return tuple(hints)
