@@ -26,6 +26,7 @@ def configure(parser: argparse.ArgumentParser, _name: str) -> None:
 def add_image_options(parser: argparse.ArgumentParser) -> None:
     """The options that every command which writes an image has."""
     parser.add_argument("-F", "--force", action="store_true", help="replace IMAGE when it exists")
+    parser.add_argument("-s", "--sandbox", action="store_true", help="write a directory that can be changed")
     parser.add_argument("--arch", metavar="ARCH", help="amd64, arm64, …; this host's when left out")
     parser.add_argument("--no-https", "--nohttps", action="store_true", help="talk plain HTTP to the registry")
     parser.add_argument("--compression", metavar="NAME:LEVEL", help="zstd:1…22 or gzip:1…12")
@@ -50,6 +51,7 @@ def execute(options: argparse.Namespace) -> int:
                 spec=options.spec,
                 environment=build_environment(options, environment()),
                 force=options.force,
+                sandbox=options.sandbox,
                 architecture=options.arch,
                 build_arguments=_pairs(getattr(options, "build_arg", [])),
                 build_argument_file=getattr(options, "build_arg_file", None),

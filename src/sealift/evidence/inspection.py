@@ -38,7 +38,7 @@ class Inspection:
 
 def inspect_image(image: OpenImage) -> Inspection:
     """Read an image's metadata; what is missing or is not what it should be counts as empty."""
-    notes = _notes(image)
+    notes = notes_of(image)
     layers = notes.get("layers")
     architecture = image.sif.architecture if image.sif is not None else None
     return Inspection(
@@ -51,7 +51,8 @@ def inspect_image(image: OpenImage) -> Inspection:
     )
 
 
-def _notes(image: OpenImage) -> dict[str, Any]:
+def notes_of(image: OpenImage) -> dict[str, Any]:
+    """What Sealift noted beside the files when it wrote this SIF; nothing for others and for other forms."""
     if image.sif is None:
         return {}
     found = image.sif.find(DataType.GENERIC_JSON, LAYERS_OBJECT)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from sealift.core.digest import Digest, hex_part
 from sealift.core.event import Advanced, Began, Ended, Events
 from sealift.core.reference import ImageSource, OciSource, OrasSource, Reference
 from sealift.errors import ImageError
+from sealift.evidence.inspection import notes_of
 from sealift.evidence.opening import open_image
-from sealift.flows.returning import came_back_whole
+from sealift.flows.returning import came_back_whole, has_tree
 from sealift.flows.workshop import Workshop, check_pack, verify_pack
 from sealift.oci.config import ImageConfig
 from sealift.oci.platforms import check_architecture, platform_of
 from sealift.packs.squashlayer import pack_squashfs
 from sealift.packs.tarlayer import pack_tar
+from sealift.sif.layout import OCI_CONFIG, DataType
 from sealift.store.hashing import digest_file
 
 if TYPE_CHECKING:
@@ -34,7 +37,8 @@ class Base:
     `ours` says that we made the files ourselves, so that they are normalised like everything above a base;
     `own_above` says so of that many packs on top. `created` is in seconds since 1970, None where the base does not say.
     `layers` are the layers' digests where it has such, and `source` is where they can be had again. `complete` says
-    that it is an image of ours that came back as it was: nothing needs to be added to it.
+    that it is an image of ours that came back as it was: nothing needs to be added to it. `oci_config` is what such an
+    image keeps of the config of the one that it was made of.
     """
 
     packs: tuple[str, ...]
@@ -47,6 +51,7 @@ class Base:
     layers: tuple[str, ...] = ()
     source: OciSource | None = None
     complete: bool = False
+    oci_config: bytes = b""
 
     @property
     def config_to_add(self) -> ImageConfig | None:
@@ -173,4 +178,20 @@ def open_local_image(
 
         key = shop.key("image", hex_part(known))
         pack = shop.store.entry("packs", key, make, check=check_pack, whole=verify_pack, what=what)
-        return Base(packs=(pack,), keys=(key,), origin=origin or f"localimage:{what}", created=max(0, created))
+        base = Base(packs=(pack,), keys=(key,), origin=origin or f"localimage:{what}", created=max(0, created))
+        if image.sif is None:
+            return base
+        found = image.sif.find(DataType.GENERIC_JSON, OCI_CONFIG)
+        return returned(shop, base, notes_of(image), image.sif.data(found) if found else b"")
+
+
+def returned(shop: Workshop, base: Base, notes: Mapping[str, object], oci_config: bytes) -> Base:
+    """The base as an image of ours where it has the tree that we noted when we wrote it; it still comes from where it
+    came from then.
+
+    `oci_config` is the config of the image that ours was made of, as it is kept beside it, or b"".
+    """
+    tree = notes.get("tree_digest")
+    if not isinstance(tree, str) or not has_tree(shop, base.packs, base.keys, tree):
+        return base
+    return replace(base, complete=True, oci_config=oci_config, origin=str(notes.get("origin", base.origin)))

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Protocol
 
 from sealift.core.event import Said
 from sealift.errors import HostError, ImageError
-from sealift.flows.base import Base
+from sealift.flows.base import Base, returned
 from sealift.flows.rooms import find_footing, opened_sandbox
 from sealift.flows.workshop import Workshop, check_pack, verify_pack
 from sealift.packs.changes import Compared, Ids, compare, pack_compared
@@ -43,13 +43,14 @@ def open_directory(shop: Workshop, path: str) -> Base:
     except _OutOfReach:
         with _sandbox(shop) as sandbox:
             packs = _packs(shop, folder, kept, _FromInside(shop, folder, sandbox))
-    return Base(
+    base = Base(
         packs=packs,
         keys=_keys(shop, packs),
         origin=_origin(folder),
         own_above=len(packs) - 1,
         created=_created(kept.notes),
     )
+    return returned(shop, base, kept.notes, str(kept.notes.get("oci_config", "")).encode())
 
 
 class _OutOfReach(Exception):  # noqa: N818 -- not a fault: there is another way

@@ -47,6 +47,7 @@ def _notes(finished: Finished) -> dict[str, object]:
         "origin": ready.origin,
         "tree_digest": finished.tree,
         "epoch": ready.epoch,
+        "oci_config": ready.oci_config.decode(),
     }
 
 

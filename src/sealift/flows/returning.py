@@ -1,4 +1,4 @@
-"""An image of ours that comes back as layers: known by its tree, and nothing is added to it."""
+"""An image of ours that comes back, in whatever form: known by its tree, and nothing is added to it."""
 
 from __future__ import annotations
 
@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 def came_back_whole(shop: Workshop, config: ImageConfig, packs: tuple[str, ...], keys: tuple[str, ...]) -> bool:
     """Whether the image says that it is ours, and has the tree that it had when it was written."""
     label = config.labels.get(TREE_LABEL)
-    if label is None:
-        return False
+    return label is not None and has_tree(shop, packs, keys, label)
+
+
+def has_tree(shop: Workshop, packs: tuple[str, ...], keys: tuple[str, ...], digest: str) -> bool:
+    """Whether the packs make the tree of this digest; `keys` name what is in them."""
     key = digest_of("tree", list(keys))
     note = shop.store.record("trees", key)
     if note is None:
@@ -34,7 +37,7 @@ def came_back_whole(shop: Workshop, config: ImageConfig, packs: tuple[str, ...],
             opened = [stack.enter_context(open_pack(path)) for path in packs]
             note = {"tree_digest": tree_digest(merge(opened, base_count=len(opened)).tree)}
         shop.store.put_record("trees", key, note)
-    return note.get("tree_digest") == label
+    return note.get("tree_digest") == digest
 
 
 def ready_as_it_was(base: Base, epoch: int) -> Ready:
@@ -47,13 +50,13 @@ def ready_as_it_was(base: Base, epoch: int) -> Ready:
         inspect = inspect_json(draft)
     return Ready(
         packs=base.packs,
-        names=tuple(f"layer {number}" for number in range(1, len(base.packs) + 1)),
-        digests=base.layers,
+        names=tuple(f"layer {number}" for number in range(1, len(base.packs) + 1)) if base.layers else ("base",),
+        digests=base.layers or ("",),
         base_count=len(base.packs),
         epoch=epoch,
         definition=definition,
         inspect=inspect,
-        oci_config=oci_config_json(base.config) if base.config is not None else b"",
+        oci_config=oci_config_json(base.config) if base.config is not None else base.oci_config,
         origin=base.origin,
         base=base,
         as_it_was=True,
