@@ -15,10 +15,11 @@ PRIVATE = "<private>"
 class Command:
     """One command; `ROOT` and `PRIVATE` in `argv` and `env` are replaced. `inside` runs in the new root itself.
 
-    Exit codes in `accept` are not failures.
+    Exit codes in `accept` are not failures. `name` is how messages call it, where the first word says little.
     """
 
     argv: tuple[str, ...]
     inside: bool
     env: Mapping[str, str] = field(default_factory=dict)
     accept: tuple[int, ...] = (0,)
+    name: str = ""

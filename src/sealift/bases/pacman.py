@@ -13,6 +13,8 @@ from sealift.bases.commands import PRIVATE, ROOT, Command
 DEFAULT = ("base",)
 CONFIGURATION = "pacman.conf"
 
+_ENVIRONMENT = {"LC_ALL": "C.UTF-8"}
+
 # pacstrap's folders, with its modes (arch-install-scripts, `pacstrap`).
 _FOLDERS = (
     'cd "$1" && mkdir -m 0755 -p var/cache/pacman/pkg var/lib/pacman var/log dev run etc/pacman.d && '
@@ -26,7 +28,10 @@ _MOUNTED = (
     'mount -t tmpfs -o mode=1777 tmpfs "$root/tmp" && exec "$@"'
 )
 # Packages are checked with the host's keyring; the image gets one of its own, where it has the program for it.
-_KEYRING = "if command -v pacman-key >/dev/null; then pacman-key --init && pacman-key --populate archlinux; fi"
+_KEYRING = (
+    'test ! -x "$1/usr/bin/pacman-key" || '
+    "exec chroot \"$1\" /bin/sh -c 'pacman-key --init && pacman-key --populate archlinux'"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +48,6 @@ class Repository:
 
 def plan_pacman(include: tuple[str, ...], *, program: str, major: int) -> tuple[Command, ...]:
     """`program` is pacman, `major` its version: from 7 on it downloads as another user unless told not to."""
-    env = {"LC_ALL": "C.UTF-8"}
     install = (
         *(program, "-r", ROOT, "-Sy", "--noconfirm", "--noprogressbar"),
         *("--config", f"{PRIVATE}/{CONFIGURATION}"),
@@ -52,10 +56,15 @@ def plan_pacman(include: tuple[str, ...], *, program: str, major: int) -> tuple[
         *(include or DEFAULT),
     )
     return (
-        Command(argv=("/bin/sh", "-c", _FOLDERS, "sh", ROOT, PRIVATE), inside=False, env=env),
-        Command(argv=("/bin/sh", "-c", _MOUNTED, "sh", ROOT, *install), inside=False, env=env),
-        Command(argv=("/bin/sh", "-c", f"test ! -x /bin/sh || {{ {_KEYRING}; }}"), inside=True, env=env),
+        Command(argv=("/bin/sh", "-c", _FOLDERS, "sh", ROOT, PRIVATE), inside=False, env=_ENVIRONMENT),
+        _mounted("pacman", *install),
+        _mounted("pacman-key", "/bin/sh", "-c", _KEYRING, "sh", ROOT),
     )
+
+
+def _mounted(name: str, *argv: str) -> Command:
+    wrapped = ("/bin/sh", "-c", _MOUNTED, "sh", ROOT, *argv)
+    return Command(argv=wrapped, inside=False, env=_ENVIRONMENT, name=name)
 
 
 def parse_major(said: bytes) -> int:

@@ -130,7 +130,8 @@ def _placing(path: str, env: Mapping[str, str]) -> Command:
 
 
 def _with_devices(argv: tuple[str, ...], env: Mapping[str, str], *, accept: tuple[int, ...] = (0,)) -> Command:
-    return Command(argv=("/bin/sh", "-c", WITH_DEVICES, "sh", ROOT, *argv), inside=False, env=env, accept=accept)
+    wrapped = ("/bin/sh", "-c", WITH_DEVICES, "sh", ROOT, *argv)
+    return Command(argv=wrapped, inside=False, env=env, accept=accept, name=argv[0].rpartition("/")[2])
 
 
 def _tidying(path: str, env: Mapping[str, str]) -> Command:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,15 +34,28 @@ ARCHITECTURES = (
     Architecture(oci="riscv64", machine="riscv64", debian="riscv64", sif="12"),
 )
 
-_ALIASES = {"x86_64": "amd64", "aarch64": "arm64", "i386": "386", "i686": "386", "armv7l": "arm", "armhf": "arm"}
+_ALIASES = {
+    "x86_64": "amd64",
+    "x86-64": "amd64",
+    "x64": "amd64",
+    "aarch64": "arm64",
+    "arm64v8": "arm64",
+    "i386": "386",
+    "i686": "386",
+    "armv7l": "arm",
+    "armhf": "arm",
+    "arm32v7": "arm",
+}
+_OLDER_ARM = {"arm32v6": "v6", "arm32v5": "v5"}
+"""Apptainer's names for processors that run less than ours."""
 
 
 def find_architecture(name: str) -> Architecture | None:
-    """Find by OCI's name, `uname -m`'s or Debian's; None when nobody knows it."""
-    wanted = _ALIASES.get(name, name)
+    """Find by OCI's name, `uname -m`'s, Debian's, or one of Docker's image prefixes; None when nobody knows it."""
+    wanted = "arm" if name in _OLDER_ARM else _ALIASES.get(name, name)
     for architecture in ARCHITECTURES:
         if wanted in (architecture.oci, architecture.machine, architecture.debian):
-            return architecture
+            return replace(architecture, variant=_OLDER_ARM.get(name, architecture.variant))
     return None
 
 

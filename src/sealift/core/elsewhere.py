@@ -8,7 +8,7 @@ ELSEWHERE = {
         "or begin with the same image in a registry: Bootstrap: docker",
     ),
     "shub": (
-        "Singularity Hub closed in 2021; some of its images can still be fetched: apptainer pull image.sif shub://…",
+        "Singularity Hub closed in 2021; where the image is still to be had: apptainer pull image.sif shub://…",
         "then Bootstrap: localimage, From: image.sif",
     ),
     "buildkit": (

@@ -5,17 +5,34 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from sealift.core.architecture import find_architecture
 from sealift.core.elsewhere import ELSEWHERE
 from sealift.core.reference import parse_source
 from sealift.deffile.values import Definition, Stage
 from sealift.deffile.vocabulary import show_keyword
-from sealift.errors import DefinitionError, Span, UsageError
+from sealift.errors import DefinitionError, HostError, Span, UsageError
 from sealift.flows.base import Base, fetch_base, open_local_image
+from sealift.flows.flags import chosen_sections, with_variables
+from sealift.flows.packagers import TOOLS, find_tools
 from sealift.flows.workshop import Workshop
+from sealift.system.distribution import install_hints, own_families
+from sealift.system.emulation import BINFMT, can_run, emulator, registration
+from sealift.system.process import machine
 
 _IMAGES = ("docker", "oras", "docker-daemon", "docker-archive", "oci", "oci-archive")
 _SUBSCRIBED = ("product", "user", "regcode", "productpgp", "registerurl", "modules")
 """Header keywords of the agent `zypper` that only SUSE Linux Enterprise wants."""
+
+
+_RUNNING = ("debootstrap", "dnf", "yum", "zypper", "arch", "busybox")
+"""Agents that run programs of the new root."""
+_EMULATORS = {
+    "debian": "qemu-user-static binfmt-support",
+    "fedora": "qemu-user-static",
+    "suse": "qemu-linux-user",
+    "arch": "qemu-user-static qemu-user-static-binfmt",
+    "alpine": "qemu-openrc",
+}
 
 
 def base_of_stage(shop: Workshop, stage: Stage) -> Base:
@@ -62,6 +79,59 @@ def source_text(stage: Stage) -> str:
 
 
 # What is refused, and where it stands.
+
+
+def check_stages(shop: Workshop, definition: Definition) -> None:
+    """Refuse, before any work is done, what could only fail later: wrong headers, tools or emulation that lack here."""
+    check_agents(definition)
+    for stage in definition.stages:
+        if stage.bootstrap in TOOLS:
+            find_tools(stage.bootstrap, path=shop.request.environment.get("PATH"))
+        _check_architecture(shop, stage)
+
+
+def _check_architecture(shop: Workshop, stage: Stage) -> None:
+    """HostError where the stage runs programs of an architecture that this host cannot run."""
+    wanted = shop.architecture
+    running = tuple(_running(shop, stage))
+    if not running or wanted.machine == machine():
+        return
+    what, where, way_out = running[0]
+    own = find_architecture(machine())
+    found = registration(wanted)
+    if not can_run(wanted):
+        raise HostError(
+            f"{what} would run programs for {wanted.oci}, which this host ({own.oci if own else machine()}) cannot",
+            where=where,
+            hints=(
+                *install_hints(_EMULATORS, own_families()),
+                f"then this must work: {emulator(wanted)}-static --version, and see: ls {BINFMT}",
+                f"or build on a machine for {wanted.oci}" + (f", or {way_out}" if way_out else ""),
+            ),
+        )
+    if found is not None and "F" not in found.flags:
+        raise HostError(
+            f"{what} would run programs for {wanted.oci} by `{found.interpreter}`, which no image has",
+            where=where,
+            hints=(
+                "let it be registered with the flag F (fix binary): apt-get install --reinstall qemu-user-static",
+                f"see: cat {BINFMT}/{found.name}",
+            ),
+        )
+
+
+def _running(shop: Workshop, stage: Stage) -> Iterator[tuple[str, Span, str]]:
+    """What runs programs of the new root: for people, where it stands, and how to do without."""
+    if stage.bootstrap in _RUNNING:
+        yield f"`Bootstrap: {stage.bootstrap}`", _place(stage, "bootstrap"), "begin with an image: Bootstrap: docker"
+    chosen = chosen_sections(with_variables(shop.request.flags, shop.request.environment))
+    for app in stage.apps if chosen is None or "post" in chosen else ():
+        if app.body("appinstall"):
+            yield "`%appinstall`", app.spans["appinstall"], "leave its sections out: --section none"
+    for name, way_out in (("post", "leave it out: --section none"), ("test", "leave it out: --notest")):
+        script = stage.script(name)
+        if script.text and (chosen is None or name in chosen) and not (name == "test" and shop.request.no_test):
+            yield f"`%{name}`", script.spans[0] if script.spans else stage.span, way_out
 
 
 def check_agents(definition: Definition) -> None:

@@ -78,7 +78,7 @@ def _run(
                 env = {name: placed(value) for name, value in command.env.items()}
                 code = sandbox.run(argv, env=env, cwd="/", inside=command.inside, umask=umask, on_line=take)
                 if code not in command.accept:
-                    raise _failure(argv, code, tail, hints)
+                    raise _failure(command.name or os.path.basename(argv[0]), code, tail, hints)
             afterwards(sandbox)
             sandbox.call(
                 "sealift.flows.upper:pack_upper",
@@ -92,10 +92,10 @@ def _run(
         shop.events(Ended(task="bootstrap", note=note))
 
 
-def _failure(argv: Sequence[str], code: int, tail: Sequence[bytes], hints: tuple[str, ...]) -> SectionError:
+def _failure(name: str, code: int, tail: Sequence[bytes], hints: tuple[str, ...]) -> SectionError:
     said = b"".join(tail[-12:]).decode("utf-8", "replace").rstrip()
     return SectionError(
-        f"`{os.path.basename(argv[0])}` ended with {code}" + (f":\n{said}" if said else ""),
+        f"`{name}` ended with {code}" + (f":\n{said}" if said else ""),
         section="bootstrap",
         code=code,
         tail=b"".join(tail).decode("utf-8", "replace"),

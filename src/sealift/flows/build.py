@@ -77,8 +77,10 @@ def _built(shop: Workshop, spec: str) -> Ready:
     for caution in prepared.cautions:
         where = f"{caution.where.file}:{caution.where.line}: "
         shop.events(Said(text=where + caution.message, level="warning", hint="; ".join(caution.hints)))
+    from sealift.flows.agents import check_stages
     from sealift.flows.stage import build_stage
 
+    check_stages(shop, prepared.definition)
     built: list[Built] = []
     count = len(prepared.definition.stages)
     for number in range(count):

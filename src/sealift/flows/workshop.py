@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import hashlib
 import json
 import os
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from sealift.core.architecture import Architecture, find_architecture
+from sealift.core.architecture import Architecture, find_architecture, known_architectures
 from sealift.core.event import Event, Events, Said
 from sealift.errors import ImageError, SealiftError, UsageError
 from sealift.flows.requests import BuildRequest
@@ -102,9 +103,15 @@ def choose_architecture(name: str | None) -> Architecture:
     found = find_architecture(name or machine())
     if found is None:
         raise UsageError(
-            f"there is no architecture `{name or machine()}`", hints=("for instance: --arch amd64, --arch arm64",)
+            f"there is no architecture `{name or machine()}`",
+            hints=(*_meant(name or ""), f"there are: {known_architectures()}"),
         )
     return found
+
+
+def _meant(name: str) -> tuple[str, ...]:
+    close = difflib.get_close_matches(name.lower(), known_architectures().split(", "), n=1)
+    return (f"did you mean --arch {close[0]}",) if close else ()
 
 
 def check_pack(path: str) -> None:
