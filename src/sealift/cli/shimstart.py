@@ -38,6 +38,8 @@ def start(name: str, own: str) -> int:
         real = find_real((each,), _path(), own=os.path.join(folder, each))
         if real is not None:
             os.execv(real, [real, *words])  # noqa: S606 -- the caller's own words, in place of us
+    if words in (["--version"], ["version"]):  # asked before each step of a pipeline; nothing else is loaded for it
+        return _say_version(words[0])
     from sealift.cli.app import guarded, open_missing_streams
 
     open_missing_streams()
@@ -65,7 +67,7 @@ def _do(name: str, words: Sequence[str]) -> int:
         parsed = parse(GLOBAL_FLAGS, words, verb=name, command=name)
         _refuse(name, parsed.uses)
         if parsed.value("version"):
-            return _say_version(f"{NAMES[0]} version ")
+            return _say_version("--version")
         if parsed.value("help"):
             return _help(name)
         if parsed.value("nocolor"):
@@ -83,7 +85,7 @@ def _do(name: str, words: Sequence[str]) -> int:
 
         return run_command(verb, rest, command=name, engine="embedded", quiet=quiet, verbose=verbose)
     if verb == "version":
-        return _say_version("")
+        return _say_version(verb)
     if verb == "help":
         return _help(name, rest)
     from sealift.cli.app import call
@@ -103,9 +105,10 @@ def _refuse(name: str, uses: Sequence[Use]) -> None:
             raise refused(use, name)
 
 
-def _say_version(before: str) -> int:
+def _say_version(asked: str) -> int:
     from sealift import __version__
 
+    before = f"{NAMES[0]} version " if asked == "--version" else ""
     print(f"{before}{APPTAINER}+sealift.{__version__}")
     return 0
 

@@ -14,7 +14,6 @@ import signal
 import stat
 import struct
 import subprocess
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -118,6 +117,8 @@ def start_fuse(argv: Sequence[str], target: str) -> subprocess.Popen[bytes]:
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != mother:
             os._exit(1)
+
+    import tempfile
 
     with tempfile.TemporaryFile() as words:
         daemon = subprocess.Popen(
@@ -328,6 +329,8 @@ def can_be_upper(folder: str, *, file_system: str | None = None) -> UpperVerdict
     xattrs = whiteouts = False
     why = ""
     try:
+        import tempfile
+
         with tempfile.TemporaryDirectory(prefix=".sealift-probe-", dir=folder) as trial:
             with contextlib.suppress(OSError):
                 os.setxattr(trial, "user.overlay.probe", b"y")

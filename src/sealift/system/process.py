@@ -1,15 +1,13 @@
 """External programs: the one door through which they are run.
 
 An argument list, never a shell string; an explicit environment; the failure shown as a line that can be pasted.
-Sandboxed commands go through `sandbox/`.
+Sandboxed commands go through `sandbox/`. Every start of a container asks this module for programs; what runs them is
+imported when one is run.
 """
 
 from __future__ import annotations
 
 import os
-import shlex
-import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -44,7 +42,11 @@ def cpu_count() -> int:
 def find_program(name: str, *, path: str | None = None) -> str | None:
     """The absolute path of a program, also looking where administrators' programs lie; None when it is not there."""
     search = (os.environ.get("PATH") if path is None else path) or os.defpath
-    return shutil.which(name, path=os.pathsep.join((search, "/usr/sbin", "/sbin")))
+    for folder in filter(None, (*search.split(os.pathsep), "/usr/sbin", "/sbin")):
+        program = os.path.join(folder, name)
+        if os.access(program, os.X_OK) and not os.path.isdir(program):
+            return os.path.abspath(program)
+    return None
 
 
 def need_program(name: str, *, package: str, purpose: str) -> str:
@@ -68,6 +70,9 @@ def run(
     accept: Sequence[int] = (0,),
 ) -> Completed:
     """Run a program to its end with its output captured; ToolError unless its exit code is in `accept`."""
+    import shlex
+    import subprocess
+
     try:
         done = subprocess.run(
             list(argv), env=env, input=stdin, cwd=cwd, timeout=timeout, capture_output=True, check=False
