@@ -14,12 +14,21 @@ def size_text(count: float) -> str:
     return f"{count:.1f} TB"
 
 
+FORMS = {
+    "sif": "SIF",
+    "squashfs": "squashfs",
+    "directory": "directory",
+    "oci": "OCI layout",
+    "oci-archive": "OCI archive",
+}
+"""What people call the forms of images."""
+
+
 def summary(result: BuildResult) -> str:
     took = sum(result.seconds.values())
     state = "unchanged" if result.unchanged else "written"
-    lines = [
-        f"{result.image} {state}: {size_text(result.size)}, {result.entries:,} entries, {took:.1f} s",
-    ]
+    what = f"{FORMS[result.form]}, {size_text(result.size)}, {result.entries:,} entries"
+    lines = [f"{result.image} {state}: {what}, {took:.1f} s"]
     if result.tree_digest:
         lines.append(f"tree  {result.tree_digest}")
     if result.digest:

@@ -25,6 +25,7 @@ from sealift.flows.ready import Ready
 from sealift.flows.requests import BuildRequest, BuildResult
 from sealift.flows.returning import ready_as_it_was
 from sealift.flows.targets import check_target, parse_target
+from sealift.flows.updating import is_update, not_to_update_with, without_last_header
 from sealift.flows.workshop import Workshop, check_pack, open_workshop, verify_pack
 from sealift.packs.tarlayer import pack_tar
 from sealift.sections import metadata
@@ -33,6 +34,7 @@ from sealift.sections.inner import added_from_json, added_to_json
 from sealift.sections.layer import layer_tar
 from sealift.sections.oci_environment import oci_config_json
 from sealift.sections.root import RecordedRoot
+from sealift.system.home import home_folder
 
 if TYPE_CHECKING:
     from sealift.flows.stage import Built
@@ -45,7 +47,8 @@ def build(request: BuildRequest) -> BuildResult:
     """
     request = replace(request, flags=checked_flags(request.flags, request.environment))
     target = parse_target(request.target, sandbox=request.sandbox)
-    check_target(target, force=request.force)
+    home = home_folder(request.environment)
+    check_target(target, force=request.force, update=request.flags.update, spec=request.spec, home=home)
     source = parse_source(request.spec)
     with open_workshop(request) as shop:
         if request.as_it_is and isinstance(source, OrasSource) and target.kind == "sif":
@@ -53,6 +56,8 @@ def build(request: BuildRequest) -> BuildResult:
 
             result = write_fetched(shop, source, target)
         else:
+            if source is not None and is_update(request):
+                raise not_to_update_with(request.spec)
             ready = _converted(shop, source) if source is not None else _built(shop, request.spec)
             result = write_result(shop, ready, target)
         shop.store.prune()
@@ -71,9 +76,13 @@ def _converted(shop: Workshop, source: ImageSource) -> Ready:
 
 def _built(shop: Workshop, spec: str) -> Ready:
     data = _read_spec(spec)
+    if data is None and is_update(shop.request):
+        raise not_to_update_with(spec)
     if data is None:
         return _repacked(shop, spec)
     prepared = _prepare(shop, spec, data)
+    if is_update(shop.request):
+        prepared = without_last_header(prepared)
     for caution in prepared.cautions:
         where = f"{caution.where.file}:{caution.where.line}: "
         shop.events(Said(text=where + caution.message, level="warning", hint="; ".join(caution.hints)))
@@ -204,9 +213,9 @@ def _with_last_layer(
     for notice in made.notices:
         shop.say(notice)
     last = pack_added(shop, made.added, epoch)
-    names = [f"layer {number}" if base.layers else "base" for number in range(1, len(base.packs) + 1)]
+    names = [f"layer {number}" if number <= len(base.layers) else "base" for number in range(1, len(base.packs) + 1)]
     names += ["sections"] * len(uppers)
-    digests = [*(base.layers or [""] * len(base.packs)), *([""] * len(uppers)), ""]
+    digests = [*base.layers, *([""] * (len(base.packs) - len(base.layers) + len(uppers))), ""]
     return Ready(
         packs=(*base.packs, *uppers, last),
         names=(*names, "metadata"),

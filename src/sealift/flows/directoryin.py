@@ -13,9 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO, Protocol
 
 from sealift.core.event import Said
-from sealift.errors import HostError, ImageError
+from sealift.errors import HostError, ImageError, SealiftError, UsageError
 from sealift.flows.base import Base, returned
 from sealift.flows.rooms import find_footing, opened_sandbox
+from sealift.flows.targets import lies_in, parse_target
 from sealift.flows.workshop import Workshop, check_pack, verify_pack
 from sealift.packs.changes import Compared, Ids, compare, pack_compared
 from sealift.packs.options import PackOptions
@@ -33,6 +34,7 @@ from sealift.system.process import cpu_count
 def open_directory(shop: Workshop, path: str) -> Base:
     """The directory as packs. HostError where something in it cannot be read, ImageError where it changes meanwhile."""
     folder = os.path.abspath(path)
+    _check_place_of_target(shop, folder)
     kept = _kept(shop, folder)
     if kept is None:
         with _sandbox(shop) as sandbox:
@@ -51,6 +53,27 @@ def open_directory(shop: Workshop, path: str) -> Base:
         created=_created(kept.notes),
     )
     return returned(shop, base, kept.notes, str(kept.notes.get("oci_config", "")).encode())
+
+
+def _check_place_of_target(shop: Workshop, folder: str) -> None:
+    """An image in the directory that it is made of would be a part of the next one."""
+    target = parse_target(shop.request.target, sandbox=shop.request.sandbox)
+    if lies_in(target.place, folder) and target.place != os.path.realpath(folder):
+        raise UsageError(
+            f"`{target.text}` lies in `{folder}`, which it is made of",
+            hints=(f"write it beside: {os.path.basename(target.path)}",),
+        )
+
+
+def is_as_left(folder: str) -> bool:
+    """Whether everything in a directory of ours is as it was when it was written; False where that cannot be said."""
+    root = os.fsencode(folder)
+    try:
+        with open(os.path.join(root, TREE_FILE), "rb") as file:
+            compared = compare(root, read_tree_file(file), Ids())
+    except (SealiftError, OSError):
+        return False
+    return not compared.gone and not any(compared.changed)
 
 
 class _OutOfReach(Exception):  # noqa: N818 -- not a fault: there is another way

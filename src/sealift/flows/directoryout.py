@@ -27,7 +27,7 @@ def write_directory(shop: Workshop, finished: Finished, target: Target) -> Writt
 
     try:
         with atomic_folder(
-            target.place, replace=shop.request.force, remove=lambda folder: _remove(shop, folder)
+            target.place, replace=shop.request.force or shop.request.flags.update, remove=lambda folder: _remove(shop, folder)
         ) as folder:
             root = os.fsencode(folder)
             disk = extract(finished.merged, root, pool=shop.pool, as_root=os.geteuid() == 0, progress=progress)

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from sealift import __version__
 from sealift.core.event import Began, Ended, Said
 from sealift.core.tree import show_path
-from sealift.errors import SealiftError
+from sealift.flows.known import known_target, note_target
 from sealift.flows.ready import Finished, Ready, Written
 from sealift.flows.requests import BuildResult
 from sealift.flows.targets import Target
@@ -20,10 +20,12 @@ from sealift.flows.workshop import Workshop, digest_of, name_of
 from sealift.normalise.plan import Plan, follow_source, plan_normalising
 from sealift.normalise.rules import load_rules
 from sealift.packs.builder import EMPTY_DIGEST
+from sealift.packs.extract import size_of
 from sealift.packs.merge import Merged, merge
 from sealift.packs.pack import Pack, open_pack
 from sealift.packs.patch import pack_contents
 from sealift.packs.treedigest import tree_digest
+from sealift.packs.treefile import TREE_FILE
 from sealift.store.hashing import digest_file
 
 
@@ -31,7 +33,7 @@ def write_result(shop: Workshop, ready: Ready, target: Target) -> BuildResult:
     """Write the image that `ready` describes to `target`, or find that it lies there already."""
     place = target.place
     identity = _identity(shop, ready, target)
-    note = _known_target(shop, target, identity)
+    note = known_target(shop, target, identity)
     unchanged = note is not None
     if note is None:
         note = _merge_and_write(shop, ready, target)
@@ -40,7 +42,7 @@ def write_result(shop: Workshop, ready: Ready, target: Target) -> BuildResult:
         with shop.watch.measure("hash"):
             digest = digest_file(place, "sha256")
     if not unchanged or digest != note.get("digest", ""):
-        _note_target(shop, target, {**note, "digest": digest, "identity": identity})
+        note_target(shop, target, {**note, "digest": digest, "identity": identity})
     return BuildResult(
         image=target.text,
         form=target.kind,
@@ -89,9 +91,11 @@ def _merge_and_write(shop: Workshop, ready: Ready, target: Target) -> dict[str, 
                 from sealift.flows.ociout import without_sockets
 
                 merged = without_sockets(shop, merged)
+            merged = _without_tree_file(merged)
             tree = tree_digest(merged.tree)
         finished = Finished(ready=ready, merged=merged, tree=tree, layers=_layer_notes(ready, merged))
-        shop.events(Began(task="write", label=f"writing {target.text}"))
+        total = size_of(merged.tree) if target.kind == "directory" else None
+        shop.events(Began(task="write", label=f"writing {target.text}", total=total))
         with shop.watch.measure("write"):
             written = _write(shop, finished, target)
         shop.events(Ended(task="write"))
@@ -159,6 +163,13 @@ def _normalised(shop: Workshop, merged: Merged, ready: Ready, stack: contextlib.
     )
 
 
+def _without_tree_file(merged: Merged) -> Merged:
+    """Another tool that made an image of a directory of ours took our note of its files for one of them."""
+    if merged.tree.find(TREE_FILE) is None:
+        return merged
+    return merged.select([row for row, path in enumerate(merged.tree.paths) if path != TREE_FILE])
+
+
 def _apply(merged: Merged, plan: Plan) -> Merged:
     tree = merged.tree
     mtimes, sizes = array("Q", tree.mtimes), array("Q", tree.sizes)
@@ -195,36 +206,3 @@ def _recompiled(shop: Workshop, merged: Merged, plan: Plan) -> Pack:
         pack_contents(changed, file, options=shop.options, pool=shop.pool)
 
     return open_pack(shop.store.entry("packs", key, make))
-
-
-# Targets: a file that we wrote and that nobody touched since need not be written again.
-
-
-def _known_target(shop: Workshop, target: Target, identity: str) -> dict[str, Any] | None:
-    note = shop.store.record("targets", _target_key(target))
-    stamp = _stamp(target)
-    if stamp and note is not None and note.get("identity") == identity and note.get("stamp") == stamp:
-        return note
-    return None
-
-
-def _note_target(shop: Workshop, target: Target, note: dict[str, Any]) -> None:
-    stamp = _stamp(target)
-    if stamp:
-        with contextlib.suppress(SealiftError):  # a full cache disk does not spoil the image that is written
-            shop.store.put_record("targets", _target_key(target), {**note, "stamp": stamp})
-
-
-def _target_key(target: Target) -> str:
-    return digest_of(target.place)
-
-
-def _stamp(target: Target) -> list[int]:
-    """What tells a file that nobody touched; nothing for folders, whose files can change without a trace in them."""
-    try:
-        status = os.stat(target.place)
-    except OSError:
-        return []
-    if not stat.S_ISREG(status.st_mode):
-        return []
-    return [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]

@@ -78,13 +78,20 @@ def parse_target(text: str, *, sandbox: bool = False) -> Target:
     return Target(text=text, kind="sif", path=text)
 
 
-def check_target(target: Target, *, force: bool) -> None:
-    """Refuse what could not be written at the end, before any work is done."""
+def check_target(
+    target: Target, *, force: bool, update: bool = False, spec: str = "", home: str = "/"
+) -> None:
+    """Refuse what could not be written at the end, before any work is done.
+
+    A directory that is replaced takes all that is in it along: never `home`, and nothing that the build reads.
+    """
+    if update:
+        _check_update(target)
     match target.kind:
         case "sif" | "squashfs" | "oci-archive":
             _check_file(target, force=force)
         case "directory":
-            _check_directory(target, force=force)
+            _check_directory(target, force=force or update, spec=spec, home=home)
         case "oci":
             check_layout(target.place, target.tag, text=target.text, force=force)
             _check_folder_of(target)
@@ -109,7 +116,7 @@ def _check_file(target: Target, *, force: bool) -> None:
     _check_folder_of(target)
 
 
-def _check_directory(target: Target, *, force: bool) -> None:
+def _check_directory(target: Target, *, force: bool, spec: str, home: str) -> None:
     place, text = target.place, target.path
     if os.path.lexists(place):
         if not os.path.isdir(place):
@@ -117,19 +124,46 @@ def _check_directory(target: Target, *, force: bool) -> None:
                 f"`{text}` is a file, and `--sandbox` writes a directory", hints=("give the directory another name",)
             )
         if os.listdir(place):
-            if not _is_image(place) or place in ("/", os.path.realpath(os.path.expanduser("~"))):
+            if not _is_image(place) or lies_in(home, place):
                 raise UsageError(
                     f"`{text}` is a folder that holds no image, and is not replaced",
                     hints=(f"name a folder that is not there yet: {text.rstrip('/')}/image",),
                 )
             if not force:
                 raise UsageError(f"`{text}` exists", hints=("replace it: add -F",))
+            if lies_in(spec, place) and os.path.realpath(spec) != place:
+                raise UsageError(
+                    f"`{spec}` lies in `{text}`, whose place the new directory takes",
+                    hints=(f"move it out first: mv {spec} .",),
+                )
         if os.path.ismount(place):
             raise UsageError(
                 f"`{text}` is a mount point, which no new directory can take the place of",
                 hints=(f"name a folder in it: {text.rstrip('/')}/image",),
             )
     _check_folder_of(target)
+
+
+def lies_in(path: str, folder: str) -> bool:
+    """Whether `path` is the folder or something below it, symbolic links followed; "" lies nowhere."""
+    if not path:
+        return False
+    real, top = os.path.realpath(path), os.path.realpath(folder)
+    return os.path.commonpath([real, top]) == top
+
+
+def _check_update(target: Target) -> None:
+    if target.kind != "directory":
+        raise UsageError(
+            f"`--update` changes a directory, and `{target.text}` is to be none",
+            hints=(f"sealift build --update --sandbox {target.path} SPEC",),
+        )
+    if not os.path.isdir(target.place):
+        what = "is no directory" if os.path.lexists(target.place) else "is not there"
+        raise UsageError(
+            f"`{target.text}` {what}, so that there is nothing to update",
+            hints=(f"make it first: sealift build --sandbox {target.path} SPEC",),
+        )
 
 
 def _is_image(folder: str) -> bool:
