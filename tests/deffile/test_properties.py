@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +12,7 @@ from sealift.deffile.as_apptainer import as_apptainer
 from sealift.deffile.as_json import as_json
 from sealift.deffile.characters import decode, encode, trim
 from sealift.deffile.parse import read
+from sealift.deffile.prepare import check
 from sealift.deffile.source import source_of
 from sealift.deffile.tokens import split_stages, split_tokens
 from sealift.deffile.values import render
@@ -91,7 +94,11 @@ def test_every_place_is_in_the_file(text: str) -> None:
 def test_the_other_forms_take_every_text(text: str) -> None:
     answer = as_apptainer(encode(text))
     assert ("crash" in answer) or answer["allOK"] == ("allError" not in answer)
-    assert as_json(read(text))["valid"] == (not read(text).faults)
+    checked = check(encode(text), file="x.def")
+    answer = as_json(checked)
+    assert answer["valid"] == (not checked.faults)
+    assert bool(read(text).faults) <= bool(checked.faults)
+    json.dumps(answer, ensure_ascii=False).encode()
 
 
 @given(TEXTS, st.dictionaries(st.sampled_from("AB"), st.sampled_from(["", "1", "{{ B }}", "\n", "%post\n"])))

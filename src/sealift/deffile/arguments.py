@@ -84,6 +84,10 @@ def defaults_of(stage: Stage) -> dict[str, str]:
     return dict(pair for pair in pairs if pair)
 
 
+def has_placeholder(text: str) -> bool:
+    return _PLACEHOLDER.search(text) is not None
+
+
 def find_placeholders(text: str, *, known: Container[str]) -> Iterator[Placeholder]:
     """All placeholders of one stage's text; those of `known` names have a value."""
     comments = _Comments(text)
@@ -244,7 +248,7 @@ def _undefined(source: Source, placeholder: Placeholder, known: tuple[str, ...],
         )
     return Fault(
         id="undefined-argument",
-        message=f"`{placeholder.text}` has no value".replace("\n", " "),
+        message=f"the build argument `{placeholder.text}` has no value".replace("\n", " "),
         apptainer=f"build var {name} is not defined through either --build-arg (--build-arg-file) "
         "or 'arguments' section",
         where=source.span(placeholder.start, placeholder.end),

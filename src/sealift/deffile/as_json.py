@@ -65,7 +65,7 @@ def findings_as_json(faults: tuple[Fault, ...], cautions: tuple[Caution, ...]) -
             "message": show(one.message),
             "at": None if one.where is None else _place(one.where),
             "hints": [show(hint) for hint in one.hints],
-            "apptainer": show(one.apptainer) if isinstance(one, Fault) else None,
+            "apptainer": (show(one.apptainer) or None) if isinstance(one, Fault) else None,
         }
         for one in found
     ]

@@ -54,6 +54,13 @@ def printable(text: str) -> str:
     return show(text).translate(_PICTURES)
 
 
+def quoted(path: str) -> str:
+    """A path as one types it to a shell."""
+    import shlex
+
+    return shlex.quote(path)
+
+
 def short(text: str) -> str:
     """At most 60 characters of a text, for a message."""
     return text if len(text) <= 60 else text[:57] + "…"

@@ -47,13 +47,10 @@ def as_error(faults: Iterable[Fault]) -> DefinitionError:
 
 
 def in_order(found: Iterable[_Found]) -> tuple[_Found, ...]:
-    """Each once, in the order of the file, with words that can be printed."""
-    kept: dict[tuple[str, Span | None], _Found] = {}
-    for one in sorted(found, key=_place):
-        # A stage that is read again with its placeholders filled says the same of the same place.
-        kept.setdefault((one.id, one.where), one)
+    """In the order of the file, with words that can be printed."""
     return tuple(
-        replace(one, message=printable(one.message), hints=tuple(map(printable, one.hints))) for one in kept.values()
+        replace(one, message=printable(one.message), hints=tuple(map(printable, one.hints)))
+        for one in sorted(found, key=_place)
     )
 
 

@@ -11,12 +11,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sealift.deffile.characters import BLANKS, lower, short, trim, words
+from sealift.deffile.characters import BLANKS, lower, quoted, short, trim, words
 from sealift.deffile.findings import Caution, Fault
 from sealift.deffile.source import Source
 from sealift.deffile.tokens import lines_of
 from sealift.deffile.values import Field
-from sealift.deffile.vocabulary import HEADER_KEYWORDS, is_header_keyword, named_section, nearest, show_keyword
+from sealift.deffile.vocabulary import (
+    HEADER_KEYWORDS,
+    dockerfile_word,
+    is_header_keyword,
+    named_section,
+    nearest,
+    show_keyword,
+)
 from sealift.errors import Span
 
 _BOM = "\ufeff"
@@ -47,7 +54,7 @@ def read_header(source: Source, end: int) -> HeaderReading:
             if pending:
                 faults.append(_crash(source, waiting, pending))
                 lost.pop(pending, None)
-            pending, so_far = "", ""
+                pending, so_far = "", ""
             continue
         cut = line.split("#")[0]
         here = source.span(at, at + len(cut.rstrip(BLANKS)))
@@ -102,13 +109,16 @@ def _no_value(source: Source, at: int, written: str) -> Fault:
         )
     first = (*words(written), "")[0]
     section = named_section(lower(first))
-    if is_header_keyword(lower(first)):
+    instruction = dockerfile_word(first)
+    if instruction:
+        hint = f"this is a Dockerfile's `{first}`; in a definition file it is {instruction}"
+    elif is_header_keyword(lower(first)):
         rest = trim(trim(written)[len(first) :])
         hint = f"write: {show_keyword(lower(first))}: {rest.strip(chr(34))}"
     elif section:
         hint = f"a section begins with a percent sign: `%{section}`; above the first one stand `Key: value` lines"
     else:
-        hint = "above the first section only `Key: value` lines and comments may stand; commands belong below `%post`"
+        hint = _ONLY_KEYS
     return Fault(
         id="header-without-colon",
         message=f"header line `{short(trim(written))}` has no colon",
@@ -118,29 +128,41 @@ def _no_value(source: Source, at: int, written: str) -> Fault:
     )
 
 
+_ONLY_KEYS = "above the first section only `Key: value` lines and comments may stand; commands belong below `%post`"
+
+
 def _byte_order_mark(apptainer: str, where: Span) -> Fault:
     return Fault(
         id="byte-order-mark",
         message="the file begins with a byte order mark",
         apptainer=apptainer,
         where=where,
-        hints=("save the file as UTF-8 without a byte order mark, or: sed -i '1s/^\\xef\\xbb\\xbf//' FILE",),
+        hints=(f"save it as UTF-8 without a byte order mark, or: sed -i '1s/^\\xef\\xbb\\xbf//' {quoted(where.file)}",),
     )
 
 
 def _unknown(source: Source, at: int, key: str) -> Fault:
     where = source.span(at, at + len(key))
+    written = (*words(source.text[at : at + len(key)]), "")[0]
+    instruction = dockerfile_word(written)
     apptainer = f"failed to parse deffile header: invalid header keyword found: {key}"
     if key.startswith(_BOM):
         return _byte_order_mark(apptainer, where)
+    first, *more = words(key) or ("",)
     meant = nearest(key, HEADER_KEYWORDS)
     section = named_section(key)
     if key == "otherurl":
         hints: tuple[str, ...] = ("number it: OtherURL1: …",)
+    elif instruction:
+        hints = (f"this is a Dockerfile's `{written}`; in a definition file it is {instruction}",)
+    elif is_header_keyword(first):
+        hints = (f"a colon is missing: {show_keyword(first)}: …",)
     elif meant:
         hints = (f"did you mean `{show_keyword(meant)}`?",)
     elif section:
         hints = (f"a section begins with a percent sign: `%{section}`",)
+    elif more:
+        hints = (_ONLY_KEYS,)
     else:
         hints = (
             "the header knows " + ", ".join(f"`{show_keyword(word)}`" for word in HEADER_KEYWORDS[:6]) + " and others",
@@ -184,7 +206,7 @@ def _cautions(
                 id="carriage-return",
                 message=f"a lone carriage return is part of the value of `{show_keyword(key)}`",
                 where=span,
-                hints=("convert it: tr '\\r' '\\n' < FILE > NEW",),
+                hints=(f"convert it: tr '\\r' '\\n' < {quoted(span.file)} > NEW",),
             )
         )
     before = next((field for field in reversed(earlier) if field.key == key), None)

@@ -37,11 +37,12 @@ def heredoc_around(sections: Sequence[Section], row: int) -> int | None:
     for one in reversed(sections[max(0, row - _REACH) : row]):
         body = one.body + body
         opened = open_heredoc(body)
-        if opened is not None and _is_closed_in(opened[1], sections[row : row + _REACH]):
+        if opened is not None and closes(sections[row:], opened[1]):
             return one.span.line + 1 + opened[0]
         body = one.heading + body
     return None
 
 
-def _is_closed_in(delimiter: str, sections: Sequence[Section]) -> bool:
-    return any(line.strip() == delimiter for one in sections for line in one.body.split("\n"))
+def closes(sections: Sequence[Section], delimiter: str) -> bool:
+    """Does one of the next sections hold the line that ends a here-document?"""
+    return any(line.strip() == delimiter for one in sections[:_REACH] for line in one.body.split("\n"))

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sealift.deffile.arguments import (
@@ -18,7 +17,7 @@ from sealift.deffile.arguments import (
 from sealift.deffile.findings import Caution, Fault, as_error, in_order
 from sealift.deffile.parse import Reading, StageReading, read, read_stage
 from sealift.deffile.refusals import empty_stage
-from sealift.deffile.stages import find_build_faults
+from sealift.deffile.stages import find_build_cautions, find_build_faults
 from sealift.deffile.values import Definition, Stage
 
 
@@ -68,6 +67,7 @@ def check(
     values = (given or BuildArguments()).values
     reading = read(data, file=file)
     faults = list(reading.faults)
+    known = {(fault.id, fault.where) for fault in faults}
     cautions = list(reading.cautions)
     consumed: set[str] = set()
     stages: list[Stage] = []
@@ -82,15 +82,17 @@ def check(
         faults += replaced.faults
         texts.append(replaced.source.text)
         again = read_stage(replaced.source)
-        faults += again.faults
+        # What was wrong before the placeholders were filled is so still.
+        faults += (fault for fault in again.faults if (fault.id, fault.where) not in known)
         if again.stage.is_empty:
             faults.append(empty_stage(first.stage))
             continue
-        if _header_is_unsure(again, replaced.faults):
+        if _header_is_unsure(again):
             unsure.add(len(stages))
         stages.append(again.stage)
     definition = Definition(file=file, blocks=tuple(stages))
     faults += find_build_faults(definition, unsure=unsure)
+    cautions += find_build_cautions(definition)
     unused = sorted(values.keys() - consumed)
     if unused and not reading.faults and not allow_unused:
         faults.append(unused_arguments(unused, reading.definition, reading.sources))
@@ -103,9 +105,9 @@ def check(
     )
 
 
-def _header_is_unsure(reading: StageReading, undefined: Iterable[Fault]) -> bool:
-    """Did a fault hide a part of the header: one within it, or a placeholder there that stays?"""
+def _header_is_unsure(reading: StageReading) -> bool:
+    """Did a fault within the header hide a part of it?"""
     stage = reading.stage
     last = stage.sections[0].span.line if stage.sections else None
-    places = (fault.where for fault in (*reading.faults, *undefined))
+    places = (fault.where for fault in reading.faults)
     return any(where is not None and (last is None or where.line < last) for where in places)

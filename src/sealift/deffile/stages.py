@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 
-from sealift.deffile.characters import words
-from sealift.deffile.findings import Fault
+from sealift.deffile.arguments import has_placeholder
+from sealift.deffile.characters import quoted, words
+from sealift.deffile.findings import Caution, Fault
 from sealift.deffile.values import Definition, FileGroup, Stage
 from sealift.deffile.vocabulary import AGENTS, nearest, show_keyword
 
@@ -31,47 +32,83 @@ _REQUIRED = {
 }
 """`MirrorURL` of debootstrap is not among them: where it is missing, the host's own mirror is taken."""
 
+_EXAMPLES = {
+    ("yum", "mirrorurl"): "http://YOUR-MIRROR/rocky/%{OSVERSION}/BaseOS/x86_64/os/",
+    ("dnf", "mirrorurl"): "http://YOUR-MIRROR/rocky/%{OSVERSION}/BaseOS/x86_64/os/",
+    ("zypper", "mirrorurl"): "http://YOUR-MIRROR/distribution/leap/%{OSVERSION}/repo/oss/",
+    ("busybox", "mirrorurl"): "https://busybox.net/downloads/binaries/1.35.0-x86_64-linux-musl/busybox",
+    ("yum", "osversion"): "9",
+    ("dnf", "osversion"): "9",
+    ("zypper", "osversion"): "15.6",
+    ("debootstrap", "osversion"): "bookworm",
+    ("zypper", "product"): "SLES",
+    ("zypper", "user"): "you@example.org",
+    ("zypper", "regcode"): "YOUR-REGISTRATION-CODE",
+}
+_ENTERPRISE = ("product", "user", "regcode")
+"""All of them or none: SUSE Linux Enterprise."""
+
+_OF_THE_IMAGE = ("help", "runscript", "startscript")
+
 _DISTRIBUTIONS = ("ubuntu", "debian", "centos", "fedora", "alpine", "rockylinux", "almalinux", "opensuse")
 
 
 def find_build_faults(definition: Definition, *, unsure: Container[int] = ()) -> list[Fault]:
     """The faults that no parser minds, stage by stage.
 
-    `unsure` are the numbers of stages whose header was not read whole, or holds placeholders that nothing fills: what
-    it lacks may be there, and what they are called is not known.
+    `unsure` are the numbers of stages whose header has faults of its own: what it lacks may be there. Nor is anything
+    said of values that hold a placeholder without a value.
     """
     faults: list[Fault] = []
     stages = definition.stages
-    names_known = not any(number in unsure for number in range(len(stages)))
+    names_known = not any(number in unsure or has_placeholder(stage.name) for number, stage in enumerate(stages))
     for number, stage in enumerate(stages):
-        if number in unsure:
+        agent = stage.bootstrap
+        if agent and agent not in AGENTS and not has_placeholder(agent):
+            faults.append(_unknown_agent(stage))
+        elif number in unsure:
             pass
         elif stage.header is None:
             faults.append(_no_header(stage, stages[number + 1 :]))
-        elif not stage.bootstrap:
+        elif not agent:
             faults.append(_no_bootstrap(stage, stages[number + 1 :]))
-        elif stage.bootstrap not in AGENTS:
-            faults.append(_unknown_agent(stage))
         else:
-            faults += _missing_keys(stage)
-        for group in stage.files if names_known else ():
-            faults += _unknown_stage(definition, number, group)
+            above = stages[number - 1].header or {} if number and not stages[number - 1].bootstrap else {}
+            faults += _missing_keys(stage, above)
+        for group in stage.files:
+            if names_known or definition.find_stage(group.from_stage or "") is not None:
+                faults += _unknown_stage(definition, number, group)
         faults += _app_faults(stage)
         faults += _shell_faults(stage)
     return faults
 
 
+def find_build_cautions(definition: Definition) -> Iterator[Caution]:
+    """Sections of earlier stages that leave no trace in the image, which is the last stage's."""
+    for stage in definition.stages[:-1]:
+        for name in _OF_THE_IMAGE:
+            for span in stage.script(name).spans:
+                yield Caution(
+                    id="section-of-earlier-stage",
+                    message=f"`%{name}` of an earlier stage has no effect: the last stage becomes the image",
+                    where=span,
+                    hints=("move it below the last `Bootstrap:`",),
+                )
+
+
 def _no_header(stage: Stage, later: tuple[Stage, ...]) -> Fault:
-    where = stage.sections[0].span if stage.sections else stage.span
-    if later:
-        hint = "move the header lines above it, or remove it: `Bootstrap:` begins a new stage wherever it stands"
+    section = stage.sections[0] if stage.sections else None
+    if later and section is not None:
+        message = f"`%{section.name}` stands above `Bootstrap:`, so it is a stage of its own, without a header"
+        hint = f"move `%{section.name}` below the lines `Bootstrap:` and `From:`"
     else:
+        message = "the file has no header"
         hint = "write above the first section: Bootstrap: docker, and on the next line From: ubuntu:24.04"
     return Fault(
         id="no-header",
-        message="a stage has no header",
+        message=message,
         apptainer="multiple stages detected, all must have headers",
-        where=where,
+        where=section.span if section is not None else stage.span,
         hints=(hint,),
     )
 
@@ -105,7 +142,7 @@ def _unknown_agent(stage: Stage) -> Fault:
             message="the lines end in lone carriage returns, so that the whole file is one line",
             apptainer=f"unable to get conveyorpacker: invalid build source {agent}",
             where=field.span if field else stage.span,
-            hints=("convert it: tr '\\r' '\\n' < FILE > NEW",),
+            hints=(f"convert it: tr '\\r' '\\n' < {quoted(stage.span.file)} > NEW",),
         )
     if lowered in AGENTS:
         hint = f"write it in lower case: Bootstrap: {lowered}"
@@ -124,11 +161,12 @@ def _unknown_agent(stage: Stage) -> Fault:
     )
 
 
-def _missing_keys(stage: Stage) -> Iterator[Fault]:
+def _missing_keys(stage: Stage, above: Mapping[str, str]) -> Iterator[Fault]:
+    """`above` is the header of a stage that was begun by mistake: what it has is not missed here too."""
     agent = stage.bootstrap
     field = stage.field("bootstrap")
     where = field.span if field else stage.span
-    if agent in _FROM_NEEDED and not stage.source:
+    if agent in _FROM_NEEDED and not stage.source and "from" not in above:
         yield Fault(
             id="missing-header-key",
             message=f"`Bootstrap: {agent}` needs `From:`",
@@ -137,19 +175,20 @@ def _missing_keys(stage: Stage) -> Iterator[Fault]:
             hints=(f"write: From: {_FROM_NEEDED[agent]}",),
         )
     needed = list(_REQUIRED.get(agent, ()))
-    if agent == "zypper" and not stage.key("product"):
-        needed.append("mirrorurl")
+    if agent == "zypper":
+        enterprise = any(stage.key(key) for key in _ENTERPRISE)
+        needed += (*_ENTERPRISE, "osversion") if enterprise else ("mirrorurl",)
     urls = stage.key("mirrorurl") + stage.key("updateurl")
     if agent in ("yum", "dnf", "zypper") and "%{OSVERSION}" in urls.upper():
         needed.append("osversion")
-    for key in needed:
-        if not stage.key(key):
+    for key in dict.fromkeys(needed):
+        if not stage.key(key) and key not in above:
             yield Fault(
                 id="missing-header-key",
                 message=f"`Bootstrap: {agent}` needs `{show_keyword(key)}:`",
                 apptainer=f"conveyor failed to get: invalid {agent} header, no {show_keyword(key)} specified",
                 where=where,
-                hints=(f"write: {show_keyword(key)}: …",),
+                hints=(f"write: {show_keyword(key)}: {_EXAMPLES[agent, key]}",),
             )
     match = re.match(r"(docker|oras|shub|library|docker-archive|oci|oci-archive)://", stage.source)
     if agent in ("docker", "oras", "shub") and match:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from sealift.deffile.bodies import file_words
+from sealift.deffile.bodies import argument_pair, file_words
 from sealift.deffile.characters import trim
 from sealift.deffile.findings import Caution
-from sealift.deffile.heredocs import open_heredoc
+from sealift.deffile.headertraps import header_traps
+from sealift.deffile.shelltraps import SHEBANG_SECTIONS, SHELL_SECTIONS, heredoc_traps, interpreter_traps
 from sealift.deffile.source import Source
 from sealift.deffile.tokens import Token, lines_of
 from sealift.deffile.values import FileGroup, Section, Stage
 
-_SHELL_SECTIONS = ("pre", "setup", "post")
-_SHEBANG_SECTIONS = ("runscript", "startscript", "test")
 _EXPANDED = re.compile(r"\$[A-Za-z_{(]|^~")
+_HIDDEN = re.compile(r"/?(var/)?tmp(/|\Z)")
 
 
 def find_traps(source: Source, stage: Stage, tokens: tuple[Token, ...]) -> tuple[Caution, ...]:
@@ -26,12 +26,17 @@ def find_traps(source: Source, stage: Stage, tokens: tuple[Token, ...]) -> tuple
             found += _file_line_traps(source, token)
         elif section.name == "labels":
             found += _label_traps(source, token)
-        elif section.name in _SHELL_SECTIONS or section.name in _SHEBANG_SECTIONS:
-            found += _interpreter_traps(source, token, section)
+        elif section.name == "arguments":
+            found += _argument_traps(source, token)
+        elif section.name in (*SHELL_SECTIONS, *SHEBANG_SECTIONS):
+            found += interpreter_traps(source, token, section)
+    if stage.script("post").text:
+        found += _hidden_copies(stage)
     for group in stage.files:
         found += _group_traps(group)
     found += _heading_traps(stage)
-    found += _stage_traps(stage)
+    found += heredoc_traps(stage)
+    found += header_traps(stage)
     return tuple(sorted(found, key=lambda caution: (caution.where.line, caution.where.column)))
 
 
@@ -46,14 +51,14 @@ def _file_line_traps(source: Source, token: Token) -> Iterator[Caution]:
                 id="files-single-quote",
                 message=f"single quotes do not quote here: `{line}` copies `{_unquoted(words, 0)}`",
                 where=where,
-                hints=('use double quotes: "name with blanks"',),
+                hints=(f"use double quotes: {line.replace(chr(39), chr(34))}",),
             )
         elif "\\ " in line:
             yield Caution(
                 id="files-backslash",
                 message="a backslash does not protect a blank here",
                 where=where,
-                hints=('use double quotes: "' + line.split("\\ ")[0] + ' …"',),
+                hints=(f"use double quotes: {_quoted(line)}",),
             )
         elif len(words) > 1 and words[1].startswith("#"):
             yield Caution(
@@ -62,7 +67,7 @@ def _file_line_traps(source: Source, token: Token) -> Iterator[Caution]:
                 where=where,
                 hints=("move the comment to the line above",),
             )
-        elif len(words) > 2:
+        elif len(words) > 2 and not words[2].startswith("#"):
             yield Caution(
                 id="files-third-word",
                 message=f"only a source and a destination count: `{trim(words[2])}` is ignored",
@@ -78,51 +83,82 @@ def _file_line_traps(source: Source, token: Token) -> Iterator[Caution]:
             )
 
 
+def _quoted(line: str) -> str:
+    """The line with its names in double quotes that a shell would read as one word each."""
+    names = (name.replace("\\ ", " ") for name in re.findall(r"(?:\\ |[^ \t])+", line))
+    return " ".join(f'"{name}"' if " " in name else name for name in names)
+
+
 def _unquoted(words: tuple[str, ...], row: int) -> str:
     return words[row].strip('"') if row < len(words) else ""
+
+
+def _hidden_copies(stage: Stage) -> Iterator[Caution]:
+    for group in stage.files:
+        for copy in group.copies if not group.is_ignored else ():
+            target = copy.destination or (copy.source if copy.source.startswith("/") else "")
+            if _HIDDEN.match(target):
+                yield Caution(
+                    id="files-in-tmp",
+                    message=f"`%post` does not see `{target}`: while it runs, the host's own /tmp and /var/tmp "
+                    "or empty ones lie above the image's",
+                    where=copy.span,
+                    hints=("copy it elsewhere, for instance to /opt, and remove it at the end of `%post`",),
+                )
 
 
 def _label_traps(source: Source, token: Token) -> Iterator[Caution]:
     for at, line in lines_of(source.text, token.body, token.end):
         if not line or line.startswith("#"):
             continue
-        key, _, _ = line.partition(" ")
-        for mark, name in (("\t", "a tab"), ("=", "`=`")):
-            if mark in key:
-                bare, _, rest = line.partition(mark)
-                yield Caution(
-                    id="label-separator",
-                    message=f"{name} does not separate a label from its value: the label's name is "
-                    f"`{trim(key)}`".replace("\t", "\\t"),
-                    where=source.span(at, at + len(key)),
-                    hints=(f"write a space: {trim(bare)} {trim(rest)}",),
-                )
-                break
-
-
-def _interpreter_traps(source: Source, token: Token, section: Section) -> Iterator[Caution]:
-    lines = list(lines_of(source.text, token.body, token.end))
-    first = next((row for row, (_, line) in enumerate(lines) if line), None)
-    if first is None or not lines[first][1].startswith("#!"):
-        return
-    at, line = lines[first]
-    where = source.span(at, at + len(line))
-    if section.name in _SHELL_SECTIONS:
-        interpreter = trim(line[2:])
-        if interpreter not in ("/bin/sh", "/bin/sh -e", "/bin/sh -ex") and not (section.arguments or "").strip():
+        key, _, value = line.partition(" ")
+        mark = next((mark for mark in ("\t", "=") if mark in key), None)
+        where = source.span(at, at + len(key))
+        if mark is not None:
+            bare, _, rest = line.partition(mark)
+            name = "a tab" if mark == "\t" else "`=`"
             yield Caution(
-                id="shebang-is-comment",
-                message=f"`%{section.name}` runs under /bin/sh, whatever `{line}` says",
+                id="label-separator",
+                message=f"{name} does not separate a label from its value: the label's name is `{trim(key)}`".replace(
+                    "\t", "\\t"
+                ),
                 where=where,
-                hints=(f"write: %{section.name} -c {interpreter}",),
+                hints=(f"write a space: {trim(bare)} {trim(rest)}",),
             )
-    elif first > 0 and not token.is_first:
-        yield Caution(
-            id="shebang-not-first",
-            message=f"a blank line stands before `{line}`, so `%{section.name}` has no interpreter line",
-            where=where,
-            hints=(f"put it directly below `%{section.name}`",),
-        )
+        elif key.endswith(":"):
+            yield Caution(
+                id="label-colon",
+                message=f"the colon is a part of the label's name: `{key}`",
+                where=where,
+                hints=(f"write: {key.rstrip(':')} {trim(value)}",),
+            )
+        elif not trim(value):
+            yield Caution(
+                id="label-without-value",
+                message=f"the label `{key}` has no value",
+                where=where,
+                hints=(f"write: {key} VALUE",),
+            )
+        elif value[:1] in ("'", '"') and value[-1:] == value[:1]:
+            yield Caution(
+                id="label-quotes",
+                message=f"the quotes are a part of the label's value: `{value}`",
+                where=source.span(at + len(line) - len(value), at + len(line)),
+                hints=(f"blanks need no quotes here: {key} {value[1:-1]}",),
+            )
+
+
+def _argument_traps(source: Source, token: Token) -> Iterator[Caution]:
+    for at, line in lines_of(source.text, token.body, token.end):
+        pair = argument_pair(line) if line and not line.startswith("#") else None
+        comment = re.search(r"[ \t]#", pair[1]) if pair else None
+        if pair is not None and comment is not None:
+            yield Caution(
+                id="argument-comment",
+                message=f"the comment is a part of the value of `{pair[0]}`: `{pair[1]}`",
+                where=source.span(at, at + len(line)),
+                hints=(f"move the comment to the line above: {pair[0]}={trim(pair[1][: comment.start()])}",),
+            )
 
 
 def _group_traps(group: FileGroup) -> Iterator[Caution]:
@@ -173,21 +209,3 @@ def _heading_traps(stage: Stage) -> Iterator[Caution]:
             )
         if section.arguments is not None:
             last[section.name] = section
-
-
-def _stage_traps(stage: Stage) -> Iterator[Caution]:
-    """A `Bootstrap:` in the middle of a here-document: the stage before it ends with the document still open."""
-    if not stage.sections:
-        return
-    section = stage.sections[-1]
-    opened = open_heredoc(section.body) if section.name not in ("help", "labels", "files", "arguments") else None
-    if opened is not None:
-        yield Caution(
-            id="open-heredoc",
-            message=f"the here-document `{opened[1]}` does not end in this section",
-            where=section.span,
-            hints=(
-                f"close it with a line `{opened[1]}`",
-                "or, where it holds `Bootstrap:` in column 1 or a line that begins with `%`, bring it with `%files`",
-            ),
-        )

@@ -127,6 +127,28 @@ _SAID_OTHERWISE = {
     "apppost": "appinstall",
 }
 
+_DOCKERFILE = {
+    "RUN": "`%post`",
+    "WORKDIR": "`%post`, as `cd`",
+    "USER": "`%post`; an image of Apptainer runs as the user who starts it",
+    "SHELL": "`%post -c SHELL`",
+    "COPY": "`%files`",
+    "ADD": "`%files`",
+    "ENV": "`%environment`",
+    "CMD": "`%runscript`",
+    "ENTRYPOINT": "`%runscript`",
+    "LABEL": "`%labels`",
+    "ARG": "`%arguments`",
+    "EXPOSE": "nothing: ports are the host's",
+    "VOLUME": "nothing: folders of the host are bound when the image runs",
+    "HEALTHCHECK": "`%test`",
+}
+
+
+def dockerfile_word(word: str) -> str | None:
+    """Where a definition file has what a Dockerfile's instruction does; None when it is none, written in capitals."""
+    return _DOCKERFILE.get(word)
+
 
 def is_header_keyword(key: str) -> bool:
     """Is the lower-cased `key` valid? The literal `otherurl&n` is, by the way Apptainer looks numbers up."""
