@@ -26,8 +26,8 @@ from sealift.system.caller import started_with
 
 order = json.loads(sys.argv[1])
 plan = order["plan"]
-for name in ("command", "env_files"):
-    plan[name] = tuple(plan[name])
+for name, value in plan.items():
+    plan[name] = tuple(value) if isinstance(value, list) else value
 plan["binds"] = tuple(Bind(**bind) for bind in plan["binds"])
 env = started_with()
 env["PATH"] += order["path"]

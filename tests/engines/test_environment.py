@@ -65,7 +65,7 @@ def test_what_cannot_be_ordered() -> None:
 
 def test_order_lines() -> None:
     orders = {"A": 'say "x" $HOME', "UID": "0", "no-name": "x", "LD_LIBRARY_PATH": "/l", "EMPTY": ""}
-    assert rules.order_lines(orders) == [
+    assert rules.order_lines(rules.Voices(host={}, orders=orders)) == [
         'export A="say \\"x\\" $HOME"',
         'export LD_LIBRARY_PATH="/l:/.singularity.d/libs"',
         'export EMPTY=""',

@@ -11,23 +11,59 @@ from sealift.engines.started import Started
 
 Name = Literal["apptainer", "singularity"]
 
+_FLAGS = (
+    ("--containall", "contain_all"),
+    ("--compat", "compat"),
+    ("--cleanenv", "clean_env"),
+    ("--no-home", "no_home"),
+    ("--writable", "writable"),
+    ("--writable-tmpfs", "writable_tmpfs"),
+    ("--fakeroot", "fakeroot"),
+    ("--userns", "userns"),
+    ("--pid", "pid"),
+    ("--no-pid", "no_pid"),
+    ("--no-init", "no_init"),
+    ("--ipc", "ipc"),
+    ("--uts", "uts"),
+    ("--net", "net"),
+    ("--no-umask", "no_umask"),
+    ("--no-eval", "no_eval"),
+    ("--keep-privs", "keep_privs"),
+    ("--no-privs", "no_privs"),
+    ("--nv", "nv"),
+    ("--rocm", "rocm"),
+)
+_TEXTS = (
+    ("--home", "home"),
+    ("--pwd", "pwd"),
+    ("--app", "app"),
+    ("--workdir", "workdir"),
+    ("--hostname", "hostname"),
+    ("--network", "network"),
+    ("--dns", "dns"),
+    ("--add-caps", "add_caps"),
+    ("--drop-caps", "drop_caps"),
+)
+_LISTS = (
+    ("--overlay", "overlays"),
+    ("--scratch", "scratch"),
+    ("--no-mount", "no_mount"),
+    ("--mount", "mounts"),
+    ("--security", "security"),
+)
+
 
 def command_line(plan: LaunchPlan, *, name: Name, program: str, env: Mapping[str, str]) -> Started:
     """The call of `program`, which is the `name` of the two. Binds and the like in `env` it reads by itself."""
     argv = [program, plan.action]
-    for flag, wanted in (
-        ("--containall", plan.contain_all),
-        ("--contain", plan.contain and not plan.contain_all),
-        ("--cleanenv", plan.clean_env),
-        ("--no-home", plan.no_home),
-        ("--writable-tmpfs", plan.writable_tmpfs),
-        ("--nv", plan.nv),
-        ("--rocm", plan.rocm),
-    ):
-        if wanted:
-            argv.append(flag)
-    for option, value in (("--home", plan.home), ("--pwd", plan.pwd), ("--app", plan.app)):
-        if value is not None:
+    if plan.contain and not plan.contain_all:
+        argv.append("--contain")
+    argv += [flag for flag, field in _FLAGS if getattr(plan, field)]
+    for option, field in _TEXTS:
+        if (value := getattr(plan, field)) is not None:
+            argv += [option, value]
+    for option, field in _LISTS:
+        for value in getattr(plan, field):
             argv += [option, value]
     if plan.action == "shell" and plan.shell:
         argv += ["--shell", plan.shell]
@@ -43,6 +79,7 @@ def command_line(plan: LaunchPlan, *, name: Name, program: str, env: Mapping[str
             added[prefix + key] = value
         else:
             argv += ["--env", f"{key}={value}"]
+    argv += plan.engine_options
     # `--` would become a part of the command; a path keeps an image from being read as an option.
     image = plan.image if not plan.image.startswith("-") else f"./{plan.image}"
     command = () if plan.action == "shell" else plan.command

@@ -14,6 +14,13 @@ VARIABLES = (("APPTAINER_BIND", "APPTAINER_BINDPATH"), ("SINGULARITY_BIND", "SIN
 # A backslash takes the meaning of a separator away.
 _COMMA = re.compile(r"(?<!\\),")
 _COLON = re.compile(r"(?<!\\):")
+_MOUNT_KEYS = {
+    "type": "type",
+    **dict.fromkeys(("source", "src"), "source"),
+    **dict.fromkeys(("destination", "dst", "target"), "destination"),
+    **dict.fromkeys(("ro", "readonly"), "read_only"),
+    **{key: key for key in ("image-src", "id")},
+}
 
 
 def parse_binds(text: str) -> tuple[Bind, ...]:
@@ -37,13 +44,41 @@ def parse_binds(text: str) -> tuple[Bind, ...]:
     return tuple(binds)
 
 
+def parse_mount(text: str) -> Bind:
+    """Read the argument of `--mount`: one line of comma-separated values (RFC 4180), `key=value` or a key alone.
+
+    UsageError for what Apptainer does not take either: other types than `bind`, unknown keys, no source or target.
+    """
+    import csv
+
+    hint = "--mount type=bind,source=/scratch/data,destination=/data,ro"
+    fields: dict[str, str] = {}
+    for part in next(csv.reader([text]), []):
+        key, _, value = part.partition("=")
+        name = _MOUNT_KEYS.get(key.strip().lower())
+        if name is None:
+            raise UsageError(f"`--mount {text}`: there is no key `{key}`", hints=(hint,))
+        fields[name] = value
+    if fields.get("type", "bind") != "bind":
+        raise UsageError(f"`--mount {text}`: `{fields['type']}` is not a type; `bind` is", hints=(hint,))
+    if image := fields.keys() & {"image-src", "id"}:
+        raise UsageError(
+            f"`--mount {text}`: this engine does not mount images (`{min(image)}`)", hints=("--engine apptainer",)
+        )
+    if not fields.get("source") or not fields.get("destination"):
+        raise UsageError(f"`--mount {text}`: a mount has a source and a destination", hints=(hint,))
+    return Bind(source=fields["source"], destination=fields["destination"], read_only="read_only" in fields)
+
+
 def binds_of(plan: LaunchPlan, env: Mapping[str, str]) -> tuple[Bind, ...]:
-    """The plan's binds, then those of the environment."""
+    """The plan's binds, then those of the environment, then the plan's mounts."""
+    binds = list(plan.binds)
     for family in VARIABLES:
         texts = [env[name] for name in family if env.get(name)]
         if texts:
-            return (*plan.binds, *(bind for text in texts for bind in parse_binds(text)))
-    return plan.binds
+            binds += [bind for text in texts for bind in parse_binds(text)]
+            break
+    return (*binds, *(parse_mount(text) for text in plan.mounts))
 
 
 def show_bind(bind: Bind) -> str:

@@ -51,10 +51,14 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Voices:
-    """The host's variables and the caller's orders, and what has to be said about them."""
+    """The host's variables and the caller's orders, and what has to be said about them.
+
+    Unless `expand`, the orders' values are taken as they stand (`--no-eval`).
+    """
 
     host: Mapping[str, str]
     orders: Mapping[str, str]
+    expand: bool = True
     warnings: tuple[str, ...] = ()
 
 
@@ -70,6 +74,7 @@ def voices(
     clean: bool,
     home: str,
     own: Mapping[str, str],
+    expand: bool = True,
 ) -> Voices:
     """Part the caller's environment in what the host gives and what it orders.
 
@@ -101,7 +106,7 @@ def voices(
         host["USER_PATH"] = ":".join((caller.get("PATH", ""), *MORE_PATHS))
     host["HOME"] = home
     host["PATH"] = DEFAULT_PATH
-    return Voices(host=host, orders=orders, warnings=tuple(warnings))
+    return Voices(host=host, orders=orders, expand=expand, warnings=tuple(warnings))
 
 
 def _orders(caller: Mapping[str, str], ordered: Mapping[str, str]) -> dict[str, str]:
@@ -113,19 +118,24 @@ def _orders(caller: Mapping[str, str], ordered: Mapping[str, str]) -> dict[str, 
     return found | dict(ordered)
 
 
-def order_lines(orders: Mapping[str, str]) -> list[str]:
+def order_lines(voices: Voices) -> list[str]:
     """The shell statements that carry out the orders; values are expanded, only double quotes are taken literally."""
     lines = []
-    for key, value in orders.items():
+    for key, value in voices.orders.items():
         if key in ("UID", "GID") or not is_name(key):
             continue
         if key == "LD_LIBRARY_PATH":
             if value:
-                lines.append(f'export {key}="{value}:{LIBRARIES}"')
+                lines.append(f"export {key}={_quoted(f'{value}:{LIBRARIES}', voices.expand)}")
         else:
-            quoted = value.replace('"', '\\"')
-            lines.append(f'export {key}="{quoted}"')
+            lines.append(f"export {key}={_quoted(value, voices.expand)}")
     return lines
+
+
+def _quoted(value: str, expand: bool) -> str:
+    if expand:
+        return '"' + value.replace('"', '\\"') + '"'
+    return "'" + value.replace("'", "'\\''") + "'"
 
 
 def scripts_begin_with(host: Mapping[str, str]) -> dict[str, str]:

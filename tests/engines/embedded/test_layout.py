@@ -6,6 +6,7 @@ import pytest
 
 from sealift.core.launch import Bind
 from sealift.engines.embedded.layout import Caller, Home, Step, binds_as_steps, choose_home, cwd_steps, lay_out
+from sealift.engines.embedded.wanted import settle
 from sealift.errors import UsageError
 from tests.engines.conftest import bind, plan
 
@@ -37,7 +38,7 @@ HOME_AND_TMP = ["/home/u", "/tmp", "/var/tmp"]
     ],
 )
 def test_targets(options: dict[str, Any], terminal: str, targets: list[str]) -> None:
-    wanted = plan("i.sif", "true", **options)
+    wanted, _ = settle(plan("i.sif", "true", **options))
     steps = lay_out(wanted, home=choose_home(wanted, CALLER), terminal=terminal)
     assert [step.target for step in steps] == targets
 
@@ -48,7 +49,7 @@ def test_targets(options: dict[str, Any], terminal: str, targets: list[str]) -> 
         ({}, Home(source="/home/u", target="/home/u")),
         ({"contain": True}, Home(source="", target="/home/u")),
         ({"home": "/a"}, Home(source="/a", target="/a")),
-        ({"home": "/a:/b", "contain_all": True}, Home(source="/a", target="/b")),
+        ({"home": "/a:/b", "contain": True}, Home(source="/a", target="/b")),
         ({"home": "rel:/b"}, Home(source="rel", target="/b")),
     ],
 )
@@ -69,7 +70,7 @@ def test_proc_of_its_own_only_with_its_own_pids() -> None:
         ({"contain_all": True}, "proc"),
     )
     for options, kind in cases:
-        steps = lay_out(plan("i.sif", "true", **options), home=Home(source="", target="/h"), terminal="")
+        steps = lay_out(settle(plan("i.sif", "true", **options))[0], home=Home(source="", target="/h"), terminal="")
         assert [step.kind for step in steps if step.target == "/proc"] == [kind]
 
 

@@ -12,8 +12,11 @@ from sealift.engines.embedded.layout import Caller
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lines:
+    """What is put behind the image's files; `root_home` is where root is at home from now on, empty for no change."""
+
     passwd: bytes
     group: bytes
+    root_home: bytes = b""
 
 
 def find_caller(*, env_home: str | None, env_name: str | None, cwd: str) -> Caller:
@@ -40,14 +43,14 @@ def find_terminal() -> str:
     return ""
 
 
-def identity_lines(caller: Caller, home: str) -> Lines:
-    """What is added to the image's files; `home` is the home folder inside."""
+def identity_lines(caller: Caller, home: str, *, fakeroot: bool = False) -> Lines:
+    """What is added to the image's files; `home` is the home folder inside. Root is in each image's own, `fakeroot`."""
     try:
         entry = pwd.getpwuid(caller.uid)
         gid, gecos, shell = entry.pw_gid, entry.pw_gecos, entry.pw_shell
     except KeyError:
         gid, gecos, shell = caller.gid, "", "/bin/sh"
-    passwd = f"{caller.name}:x:{caller.uid}:{gid}:{gecos}:{home}:{shell}\n"
+    passwd = "" if fakeroot else f"{caller.name}:x:{caller.uid}:{gid}:{gecos}:{home}:{shell}\n"
     groups = os.getgroups()
     if gid not in groups:
         groups.append(gid)
@@ -57,7 +60,19 @@ def identity_lines(caller: Caller, home: str) -> Lines:
             group += f"{grp.getgrgid(number).gr_name}:x:{number}:{caller.name}\n"
         except KeyError:
             continue
-    return Lines(passwd=passwd.encode("utf-8", "surrogateescape"), group=group.encode("utf-8", "surrogateescape"))
+    return Lines(passwd=os.fsencode(passwd), group=os.fsencode(group), root_home=os.fsencode(home) if fakeroot else b"")
+
+
+def move_root(passwd: bytes, home: bytes) -> bytes:
+    """The file with another home folder in root's line."""
+    if not home:
+        return passwd
+    lines = passwd.split(b"\n")
+    for number, line in enumerate(lines):
+        fields = line.split(b":")
+        if len(fields) == 7 and fields[2] == b"0":
+            lines[number] = b":".join((*fields[:5], home, fields[6]))
+    return b"\n".join(lines)
 
 
 def append_line(image: bytes, line: bytes) -> bytes:

@@ -21,6 +21,7 @@ Kind = Literal["bind", "tmpfs", "folder", "proc", "devpts", "mqueue", "file", "l
 DEVICES = ("tty", "null", "zero", "random", "urandom")
 SYSTEM_FOLDERS = frozenset(("/", "/etc", "/bin", "/mnt", "/usr", "/var", "/opt", "/sbin", "/lib", "/lib64"))
 VIRTUAL_FOLDERS = ("/sys", "/proc", "/dev")
+ROOT_HOME = "/root"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,8 @@ class Step:
     """One mount. `source` is a path of the host, or what a link says; `content` is a file's.
 
     An `optional` step is passed over when it cannot be done, one with `unless_there` when the target shows the source
-    already. `restrict` adds nosuid and nodev. `asked` are the binds that the user asked for.
+    already. `restrict` adds nosuid and nodev. `asked` are the binds that the user asked for. `made` is
+    the mode of a folder that is made where it is not there: in memory, or on the host where there is a source.
     """
 
     kind: Kind
@@ -41,6 +43,7 @@ class Step:
     optional: bool = False
     unless_there: bool = False
     asked: bool = False
+    made: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +68,8 @@ class Caller:
 def choose_home(plan: LaunchPlan, caller: Caller) -> Home:
     """`--home SOURCE[:TARGET]`, else the caller's own at the same place; empty and new with `--contain`."""
     if plan.home is None:
-        return Home(source="" if plan.contain or plan.contain_all else caller.home, target=caller.home)
+        source = "" if plan.contain else caller.home
+        return Home(source=source, target=ROOT_HOME if plan.fakeroot else caller.home)
     source, colon, target = plan.home.partition(":")
     target = target if colon else source
     if ":" in target or not target.startswith("/"):
@@ -73,39 +77,60 @@ def choose_home(plan: LaunchPlan, caller: Caller) -> Home:
     return Home(source=source, target=target)
 
 
-def lay_out(plan: LaunchPlan, *, home: Home, terminal: str) -> tuple[Step, ...]:
-    """The mounts of every container, up to /var/tmp; `terminal` is the path of the caller's, or empty."""
-    contain = plan.contain or plan.contain_all
+def lay_out(plan: LaunchPlan, *, home: Home, terminal: str, workdir: str = "") -> tuple[Step, ...]:
+    """The mounts of every container, up to /var/tmp; `terminal` is the path of the caller's, or empty.
+
+    `workdir` is the folder of the host (`--workdir`) in which the empty ones lie, with `contain`; empty where there
+    is none.
+    """
+    absent = frozenset(plan.no_mount)
     steps: list[Step] = []
-    if contain:
-        steps += _small_dev(plan, terminal)
-    else:
-        steps.append(Step(kind="bind", target="/dev", source="/dev", restrict=False))
+    if "dev" not in absent:
+        if plan.contain:
+            steps += _small_dev(plan, terminal)
+        else:
+            steps.append(Step(kind="bind", target="/dev", source="/dev", restrict=False))
     steps += [
         Step(kind="bind", target=path, source=path, folder=False, optional=True)
         for path in ("/etc/localtime", "/etc/hosts")
+        if not absent & {path, "bind-paths"}
     ]
-    if plan.contain_all:
-        steps.append(Step(kind="proc", target="/proc"))
-    else:
-        steps.append(Step(kind="bind", target="/proc", source="/proc", restrict=False))
-    steps.append(Step(kind="bind", target="/sys", source="/sys", restrict=False))
-    if not plan.no_home and home.target != "/":
-        if home.source:
-            steps.append(Step(kind="bind", target=home.target, source=home.source))
-        else:
-            steps.append(Step(kind="folder", target=home.target))
-    for path in ("/tmp", "/var/tmp"):  # noqa: S108 -- the container's, as the host has them
-        steps.append(Step(kind="folder" if contain else "bind", target=path, source="" if contain else path))
+    if "proc" not in absent:
+        own = Step(kind="proc", target="/proc")
+        steps.append(own if plan.pid else Step(kind="bind", target="/proc", source="/proc", restrict=False))
+    if "sys" not in absent:
+        steps.append(Step(kind="bind", target="/sys", source="/sys", restrict=False))
+    if not plan.no_home and "home" not in absent and home.target != "/":
+        own_one = _own_folder(home.target, workdir and f"{workdir}/home", 0o700 if workdir else 0o755)
+        steps.append(Step(kind="bind", target=home.target, source=home.source) if home.source else own_one)
+    if "tmp" not in absent:
+        for path, name in (("/tmp", "tmp"), ("/var/tmp", "var_tmp")):  # noqa: S108 -- the container's
+            own_one = _own_folder(path, workdir and f"{workdir}/{name}", 0o1777)
+            steps.append(own_one if plan.contain else Step(kind="bind", target=path, source=path))
     return tuple(steps)
+
+
+def scratch_steps(paths: Sequence[str], workdir: str) -> tuple[Step, ...]:
+    """`--scratch`: folders that begin empty; below `workdir`/scratch of the host, else in memory."""
+    return tuple(
+        _own_folder(path, workdir and f"{workdir}/scratch{path}", 0o750 if workdir else 0o755) for path in paths
+    )
+
+
+def _own_folder(target: str, source: str, mode: int) -> Step:
+    """An empty folder of the container's own, in memory or in a folder of the host that is made for it."""
+    if source:
+        return Step(kind="bind", target=target, source=source, made=mode)
+    return Step(kind="folder", target=target, made=mode)
 
 
 def _small_dev(plan: LaunchPlan, terminal: str) -> list[Step]:
     steps = [Step(kind="tmpfs", target="/dev", restrict=False), Step(kind="tmpfs", target="/dev/shm")]  # noqa: S108
-    if plan.contain_all:
+    if plan.ipc:
         steps.append(Step(kind="mqueue", target="/dev/mqueue", optional=True))
-    steps.append(Step(kind="devpts", target="/dev/pts", restrict=False))
-    steps.append(Step(kind="link", target="/dev/ptmx", source="/dev/pts/ptmx"))
+    if "devpts" not in plan.no_mount:
+        steps.append(Step(kind="devpts", target="/dev/pts", restrict=False))
+        steps.append(Step(kind="link", target="/dev/ptmx", source="/dev/pts/ptmx"))
     if terminal:
         steps.append(
             Step(kind="bind", target="/dev/console", source=terminal, folder=False, restrict=False, optional=True)

@@ -15,12 +15,17 @@ RESTRICTED = kernel.MOUNT_ATTR_NOSUID | kernel.MOUNT_ATTR_NODEV
 
 
 class Mounter:
-    """`root` is the container's root, `host` where the host's root is seen, `session` a folder in memory."""
+    """`root` is the container's root, `host` where the host's root is seen, `session` a folder in memory.
 
-    def __init__(self, *, root: str, host: str, session: str) -> None:
+    Without `make_points`, nothing is made in the root itself: what is missing there is not mounted.
+    """
+
+    def __init__(self, *, root: str, host: str, session: str, make_points: bool = True) -> None:
         self._root = root
         self._host = host
         self._session = session
+        self._make_points = make_points
+        self._covered: list[str] = []
         self._number = 0
 
     def carry_out(self, steps: Iterable[Step]) -> list[str]:
@@ -28,21 +33,22 @@ class Mounter:
         warnings = []
         for step in steps:
             try:
-                self._do(step)
+                self._covered.append(self._do(step))
             except OSError as error:
-                if not step.optional:
+                if not step.optional and (self._make_points or step.asked or error.errno != errno.ENOENT):
                     raise _cannot(step, error) from error
                 warnings.append(f"`{step.target}` is not mounted: {(error.strerror or str(error)).lower()}")
         return warnings
 
-    def _do(self, step: Step) -> None:
+    def _do(self, step: Step) -> str:
+        """Where it was mounted."""
         target = inside(self._root, step.target)
         match step.kind:
             case "link":
                 os.symlink(step.source, target)
             case "bind":
                 if step.unless_there and _same(self._host + step.source, target):
-                    return
+                    return target
                 self._point(step, target)
                 self._bind(self._host + step.source, target, step)
             case "folder" | "file":
@@ -59,6 +65,7 @@ class Mounter:
                 self._point(step, target)
                 flags = kernel.MS_NOSUID | kernel.MS_NOEXEC
                 kernel.mount("devpts", target, "devpts", flags, "mode=0620,newinstance,ptmxmode=0666")
+        return target
 
     def _bind(self, source: str, target: str, step: Step) -> None:
         kernel.mount(source, target, "", kernel.MS_BIND | kernel.MS_REC)
@@ -78,7 +85,7 @@ class Mounter:
         path = f"{self._session}/own{self._number}"
         if step.kind == "folder":
             os.mkdir(path)
-            os.chmod(path, 0o1777 if step.target.endswith("/tmp") else 0o755)  # noqa: S108
+            os.chmod(path, step.made)
         else:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
             with os.fdopen(descriptor, "wb") as file:
@@ -90,6 +97,8 @@ class Mounter:
         if os.path.lexists(target):
             return
         if step.target.startswith(("/proc/", "/sys/")):
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), step.target)
+        if not self._make_points and not any(target.startswith(each + "/") for each in self._covered):
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), step.target)
         parent = os.path.dirname(target)
         os.makedirs(parent, exist_ok=True)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sealift.engines.embedded.layout import Step
-from sealift.engines.embedded.paths import inside
+from sealift.engines.embedded.paths import find, resolve
 from sealift.errors import HostError
 from sealift.system import kernel
 
@@ -26,49 +26,53 @@ class Missing:
     folder: bool
 
 
-def find_missing(root: str, steps: Iterable[Step]) -> tuple[Missing, ...]:
-    """The targets that the tree at `root` lacks. What lies in another mount is that mount's to have."""
+def find_missing(layers: Sequence[str], steps: Iterable[Step]) -> tuple[Missing, ...]:
+    """The targets that the stack of `layers` lacks. What lies in another mount is that mount's to have."""
     covered: list[str] = []
     missing: list[Missing] = []
     for step in steps:
-        path = inside(root, step.target)
-        if not any(path.startswith(each + "/") for each in covered) and not os.path.lexists(path):
-            missing.append(Missing(path=path[len(root) + 1 :], folder=step.folder))
+        path = resolve(layers, step.target)
+        if not any(path.startswith(each + "/") for each in covered) and find(layers, path) is None:
+            missing.append(Missing(path=path[1:], folder=step.folder))
         if step.folder:
             covered.append(path)
     return tuple(missing)
 
 
-def make_points(missing: Iterable[Missing], folder: str, image: str) -> None:
-    """Make the mount points in `folder`; folders that the image has too look as they do there."""
+def make_points(missing: Iterable[Missing], folder: str, layers: Sequence[str]) -> None:
+    """Make the mount points in `folder`; folders that the stack of `layers` has too look as they do there."""
     for each in missing:
         parts = each.path.split("/")
         for depth in range(1, len(parts) + 1):
             path = "/".join(parts[:depth])
-            own, theirs = f"{folder}/{path}", f"{image}/{path}"
+            own = f"{folder}/{path}"
             if os.path.lexists(own):
                 continue
             if depth == len(parts) and not each.folder:
                 os.close(os.open(own, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
                 continue
             os.mkdir(own, 0o755)
-            try:
+            if (theirs := find(layers, f"/{path}")) is not None:
                 os.chmod(own, stat.S_IMODE(os.lstat(theirs).st_mode))
-            except OSError:
-                continue
 
 
-def overlay(session: str, image: str, target: str, *, writable: bool, own_namespace: bool) -> None:
-    """Mount `image` with the folder `points` of the session on top; with `writable`, changes go to its memory.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writable:
+    """The two folders of an overlay's writable layer; they lie on one file system."""
+
+    upper: str
+    work: str
+
+
+def overlay(lowers: Sequence[str], target: str, *, writable: Writable | None, own_namespace: bool) -> None:
+    """Have the kernel mount `lowers`, the topmost first, one upon the other; without `writable`, read-only.
 
     OSError where the kernel does not allow it.
     """
-    data = f"lowerdir={session}/points:{image}"
+    data = "lowerdir=" + ":".join(lowers)
     flags = kernel.MS_NODEV | kernel.MS_NOSUID
-    if writable:
-        for name in ("upper", "work"):
-            os.mkdir(f"{session}/{name}", 0o755)
-        data += f",upperdir={session}/upper,workdir={session}/work"
+    if writable is not None:
+        data += f",upperdir={writable.upper},workdir={writable.work}"
     else:
         flags |= kernel.MS_RDONLY
     # Ubuntu allowed overlays in user namespaces before the option that the others want existed.
@@ -87,7 +91,7 @@ def underlay(image: str, target: str, missing: Iterable[Missing]) -> None:
     """Fill the empty folder `target` so that it looks like `image` and has the missing mount points."""
     kernel.mount("underlay", target, "tmpfs", kernel.MS_NODEV | kernel.MS_NOSUID, "mode=755")
     wanted = tuple(missing)
-    make_points(wanted, target, image)
+    make_points(wanted, target, (image,))
     _fill(image, target, frozenset(_folders(wanted)), "")
     kernel.add_mount_attributes(target, kernel.MOUNT_ATTR_RDONLY, recursive=False)
 
@@ -120,8 +124,11 @@ def _fill(image: str, target: str, own: frozenset[str], path: str) -> None:
             kernel.mount(theirs, ours, "", kernel.MS_BIND)
 
 
-def no_writable_overlay(error: OSError) -> HostError:
+def no_overlay(error: OSError) -> HostError:
     return HostError(
-        f"this kernel allows no writable overlay here: {(error.strerror or str(error)).lower()}",
-        hints=("run it without --writable-tmpfs, and bind a folder for what it writes: -B FOLDER:TARGET",),
+        f"this kernel stacks no overlay here: {(error.strerror or str(error)).lower()}",
+        hints=(
+            "ask an administrator for: apt-get install fuse-overlayfs",
+            "or bind a folder for what the program writes: -B FOLDER:TARGET",
+        ),
     )

@@ -10,9 +10,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from sealift.engines.embedded.image import RootImage
 from sealift.errors import HostError, ImageError
@@ -35,20 +35,27 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """A squashfuse that waits for its mount: `device` is /dev/fuse, `go` lets it begin, `words` holds what it says."""
+    """A FUSE server that waits for its mount: `device` is /dev/fuse, `go` lets it begin, `words` holds what it says."""
 
     device: int
     go: int
     words: int
     uid: int
     gid: int
+    kind: Literal["squashfuse", "fuse-overlayfs"] = "squashfuse"
 
     def show(self, target: str, host: str) -> None:  # noqa: ARG002 -- it has the image open
-        flags = kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV
+        flags = kernel.MS_NOSUID | kernel.MS_NODEV
         data = f"fd={self.device},rootmode=40000,user_id={self.uid},group_id={self.gid},allow_other"
-        kernel.mount("squashfuse", target, "fuse.squashfuse", flags, data)
+        if self.kind == "squashfuse":
+            flags |= kernel.MS_RDONLY
+        else:
+            # The kernel judges by the modes that the server tells it.
+            flags |= kernel.MS_NOATIME
+            data += ",default_permissions"
+        kernel.mount(self.kind, target, f"fuse.{self.kind}", flags, data)
         os.write(self.go, b"x")
-        # Ours are closed, so that a squashfuse that fails leaves a broken mount and not one that waits for ever.
+        # Ours are closed, so that a server that fails leaves a broken mount and not one that waits for ever.
         os.close(self.go)
         os.close(self.device)
 
@@ -118,8 +125,13 @@ def open_source(image: RootImage, *, own_namespace: bool, unpack: Unpack | None,
 
 
 def find_squashfuse(path: str) -> str | None:
+    return find_on_path(PROGRAMS, path)
+
+
+def find_on_path(names: Sequence[str], path: str) -> str | None:
+    """The first program of these names that takes an open /dev/fuse for a mount point."""
     for folder in (*path.split(":"), *MORE_FOLDERS):
-        for name in PROGRAMS:
+        for name in names:
             program = os.path.join(folder, name)
             if folder and os.access(program, os.X_OK) and _takes_a_device(program):
                 return program
@@ -164,17 +176,21 @@ def _become_squashfuse(program: str, offset: int, device: int, file: int, words:
     nothing = os.open(os.devnull, os.O_RDWR)
     for number, source in enumerate((nothing, words, words)):
         os.dup2(source, number)
-    # The caller's descriptors stay the caller's: a pipe that it reads to the end must not be held open here.
-    for number in map(int, os.listdir("/proc/self/fd")):
-        if number > 2 and number not in (device, file, waiting):
-            with contextlib.suppress(OSError):
-                os.close(number)
+    close_others((device, file, waiting))
     if os.read(waiting, 1):
         os.close(waiting)
         os.set_inheritable(device, True)
         os.set_inheritable(file, True)
         argv = ["squashfuse_ll", "-f", "-o", f"offset={offset}", f"/proc/self/fd/{file}", f"/dev/fd/{device}"]
         os.execve(program, argv, {"PATH": "/usr/bin:/bin"})  # noqa: S606 -- an argument list, in place of us
+
+
+def close_others(kept: Collection[int]) -> None:
+    """Close what a server does not need: a pipe that the caller reads to the end must not be held open there."""
+    for number in map(int, os.listdir("/proc/self/fd")):
+        if number > 2 and number not in kept:
+            with contextlib.suppress(OSError):
+                os.close(number)
 
 
 def attach_loop(image: RootImage) -> Looped:

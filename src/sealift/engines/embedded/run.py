@@ -4,32 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sealift.core.event import Events, Said, ignore
 from sealift.core.launch import LaunchPlan
 from sealift.engines import environment as rules
-from sealift.engines import plainshell
-from sealift.engines.binds import binds_of
-from sealift.engines.embedded import action, building, identity, layout, namespaces, rootfs, scripts
-from sealift.engines.embedded.image import check_architecture, find_image
-from sealift.errors import HostError, UsageError
-
-SCRIPT = os.path.join(os.path.dirname(__file__), "..", "..", "data", "engines", "environment.sh")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """What the host says of a run; printable, and nothing has changed yet. `shell` is `--shell`'s."""
-
-    plan: LaunchPlan
-    caller: layout.Caller
-    home: layout.Home
-    container: building.Container
-    voices: rules.Voices
-    script: str
-    shell: str | None
-    terminal: str
+from sealift.engines.embedded import action, building, fuselayers, namespaces, rootfs, scripts
+from sealift.engines.embedded.image import RootImage
+from sealift.engines.embedded.preparing import Prepared, prepare, warn
+from sealift.errors import HostError
+from sealift.system import kernel
 
 
 def run(
@@ -42,149 +26,68 @@ def run(
     """Run `plan` in this process, which becomes the program; an exit code comes back only where it cannot.
 
     `env` is the caller's environment. `unpack` is asked for a folder where this host cannot mount the image. Nothing
-    of what is made outlives the program. HostError, ImageError, UsageError before the container stands; CannotRunError
-    (255, as Apptainer) where it stands and the program is not in it.
+    of what is made outlives the program, but for what it wrote to overlays and binds. HostError, ImageError, UsageError
+    before the container stands; CannotRunError (255, as Apptainer) where it stands and the program is not in it.
     """
     prepared = prepare(plan, env=env, events=events)
-    image = prepared.container.image
-    rights = namespaces.enter_user_namespace(prepared.caller.uid, prepared.caller.gid)
-    source = rootfs.open_source(image, own_namespace=rights, unpack=unpack, path=env.get("PATH", ""))
-    namespaces.enter_mount_namespace(private_pids=plan.contain_all, private_ipc=plan.contain_all)
+    plan = prepared.plan
+    path = env.get("PATH", "")
+    if plan.pid:
+        # While our own files are in sight.
+        from sealift.engines.embedded.waiting import with_init
+    rights = namespaces.enter_user_namespace(prepared.rights)
+    if rights.note:
+        warn(events, rights.note)
+    sources = _open_sources(prepared, own_namespace=rights.own_namespace, unpack=unpack, path=path)
+    namespaces.enter_mount_namespace()
+    furnish = building.stack(prepared.container, sources, own_namespace=rights.own_namespace)
+    namespaces.enter_others(pids=plan.pid, ipc=plan.ipc, uts=plan.uts, net=plan.net)
 
     def make() -> None:
-        for each in building.build(prepared.container, source, own_namespace=rights):
+        if plan.hostname:
+            kernel.sethostname(plan.hostname)
+        for each in furnish():
             warn(events, each)
 
     def become() -> int:
-        return finish(prepared, own_namespace=rights, events=events)
+        return finish(prepared, rights=rights, events=events)
 
-    if plan.contain_all:
-        from sealift.engines.embedded.waiting import with_init
-
-        return with_init(make, become)
+    if plan.pid:
+        return with_init(make, become, own_init=not plan.no_init)
     make()
     return become()
 
 
-def prepare(plan: LaunchPlan, *, env: Mapping[str, str], events: Events = ignore) -> Prepared:
-    """Look at the host and settle everything that it decides."""
-    cwd = _caller_cwd(env)
-    image = find_image(plan.image, cwd=cwd or "/")
-    check_architecture(image, machine=os.uname().machine)
-    caller = identity.find_caller(env_home=env.get("HOME"), env_name=env.get("USER"), cwd=cwd)
-    home = layout.choose_home(plan, caller)
-    if home.target == "/" and not plan.no_home:
-        warn(events, "the home folder is `/`, which cannot be mounted")
-    if home.source and not os.path.isdir(home.source):
-        home = replace(home, source="")
-    binds = binds_of(plan, env)
-    terminal = identity.find_terminal()
-    contain = plan.contain or plan.contain_all
-    after, warnings = layout.binds_as_steps(
-        [replace(bind, source=os.path.normpath(os.path.join(cwd or "/", bind.source))) for bind in binds],
-        contain=contain,
-    )
-    first = layout.lay_out(plan, home=home, terminal=terminal)
-    here = () if contain else layout.cwd_steps(os.path.realpath(cwd) if cwd else "")
-    files = {} if (resolv_conf := _read("/etc/resolv.conf")) is None else {"/etc/resolv.conf": resolv_conf}
-    shell = plan.shell or env.get("APPTAINER_SHELL") or env.get("SINGULARITY_SHELL")
-    voices = rules.voices(
-        env,
-        ordered={**_env_files(plan, env, cwd), **plan.env},
-        clean=plan.clean_env or plan.contain_all,
-        home=home.target,
-        own={
-            "NAME": os.path.basename(image.path),
-            "CONTAINER": image.path,
-            "BIND": ",".join(bind.destination for bind in binds),
-            "APPNAME": plan.app or "",
-            **({"SHELL": shell} if shell else {}),
+def _open_sources(
+    prepared: Prepared, *, own_namespace: bool, unpack: rootfs.Unpack | None, path: str
+) -> building.Sources:
+    """The image and the overlays that are images, ready to be shown; between the two namespaces."""
+
+    def open_one(image: RootImage) -> rootfs.Source:
+        return rootfs.open_source(image, own_namespace=own_namespace, unpack=unpack, path=path)
+
+    return building.Sources(
+        image=open_one(prepared.container.image),
+        overlays={
+            number: open_one(RootImage(path=overlay.path, kind="squashfs"))
+            for number, overlay in enumerate(prepared.container.overlays)
+            if overlay.kind == "squashfs"
         },
-    )
-    drivers, lacking = _drivers(plan, env.get("PATH", ""), contain=contain)
-    for each in (*warnings, *voices.warnings, *lacking):
-        warn(events, each)
-    with open(SCRIPT, encoding="utf-8") as file:
-        script = file.read()
-    return Prepared(
-        plan=plan,
-        caller=caller,
-        home=home,
-        container=building.Container(
-            image=image,
-            # The working directory under the name by which the caller knows it
-            first=_on_host((*first, *(replace(step, target=cwd) for step in here))),
-            files=layout.file_steps(files),
-            identity=None if caller.uid == 0 else identity.identity_lines(caller, home.target),
-            after=_on_host((*after, *drivers)),
-            writable=plan.writable_tmpfs,
-        ),
-        voices=voices,
-        script=script,
-        shell=shell,
-        terminal=terminal if contain else "",
+        fuse_overlayfs=fuselayers.find_program(path)
+        if prepared.container.overlays or prepared.container.memory
+        else None,
     )
 
 
-def _drivers(plan: LaunchPlan, path: str, *, contain: bool) -> tuple[tuple[layout.Step, ...], tuple[str, ...]]:
-    steps: tuple[layout.Step, ...] = ()
-    warnings: tuple[str, ...] = ()
-    for wanted, kind in ((plan.nv, "nvidia"), (plan.rocm, "amd")):
-        if wanted:
-            from sealift.engines.embedded.gpu import driver_steps
-
-            more, said = driver_steps(kind, contain=contain, path=path, machine=os.uname().machine)
-            steps, warnings = (*steps, *more), (*warnings, *said)
-    return steps, warnings
-
-
-def _env_files(plan: LaunchPlan, env: Mapping[str, str], cwd: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for path in plan.env_files:
-        try:
-            with open(os.path.join(cwd or "/", path), encoding="utf-8", errors="surrogateescape") as file:
-                text = file.read()
-        except OSError as error:
-            raise UsageError(
-                f"`--env-file {path}` cannot be read: {(error.strerror or str(error)).lower()}",
-                hints=("a file of lines NAME=VALUE",),
-            ) from error
-        found |= plainshell.read_env_file(text, env, name=path)
-    return found
-
-
-def _on_host(steps: tuple[layout.Step, ...]) -> tuple[layout.Step, ...]:
-    """The sources of binds as real paths, which stay true when the host's root lies elsewhere; and which are files."""
-    found: list[layout.Step] = []
-    for step in steps:
-        if step.kind != "bind":
-            found.append(step)
-            continue
-        real = os.path.realpath(step.source)
-        try:
-            os.stat(real)
-        except OSError as error:
-            if step.optional:
-                continue
-            if step.asked:
-                raise UsageError(
-                    f"`{step.source}` cannot be bound: {(error.strerror or str(error)).lower()}",
-                    hints=(f"make it first: mkdir -p {step.source}",),
-                ) from error
-            raise HostError(
-                f"`{step.source}` of this host cannot be bound: {(error.strerror or str(error)).lower()}"
-            ) from error
-        found.append(replace(step, source=real, folder=os.path.isdir(real)))
-    return tuple(found)
-
-
-def finish(prepared: Prepared, *, own_namespace: bool, events: Events) -> int:
+def finish(prepared: Prepared, *, rights: namespaces.Rights, events: Events) -> int:
     """Inside the container: its working directory, its environment, and the program."""
     plan = prepared.plan
     if prepared.terminal:
         _open_console()
     cwd = _go_to_work(prepared, events)
-    namespaces.give_up_rights(keep_capabilities=not own_namespace)
+    namespaces.give_up_rights(replace(rights, keeps=rights.keeps and not plan.no_privs), dropped=prepared.dropped)
+    if plan.no_umask:
+        os.umask(0o022)
     voices = replace(prepared.voices, host={**prepared.voices.host, "PWD": cwd})
     said = scripts.source(voices, prepared.script)
     if said.ended is not None:
@@ -212,7 +115,7 @@ def _go_to_work(prepared: Prepared, events: Events) -> str:
                 hints=(f"see what is there: sealift exec {plan.image} ls /",),
             ) from error
         return os.path.normpath(plan.pwd)
-    wanted = home if plan.contain or plan.contain_all else prepared.caller.cwd
+    wanted = home if plan.contain else prepared.caller.cwd
     for place in (wanted, home, "/"):
         try:
             os.chdir(place)
@@ -235,28 +138,3 @@ def _open_console() -> None:
         if os.isatty(number):
             os.dup2(console, number)
     os.close(console)
-
-
-def _caller_cwd(env: Mapping[str, str]) -> str:
-    """The working directory under the name by which the caller came there; empty where it is gone."""
-    try:
-        here = os.getcwd()
-    except OSError:
-        return ""
-    named = env.get("PWD", "")
-    try:
-        return named if named.startswith("/") and os.path.samefile(named, here) else here
-    except OSError:
-        return here
-
-
-def _read(path: str) -> bytes | None:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError:
-        return None
-
-
-def warn(events: Events, text: str) -> None:
-    events(Said(text=text, level="warning"))

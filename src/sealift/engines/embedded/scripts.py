@@ -56,7 +56,7 @@ def _ask(shell: str, voices: rules.Voices, script: str) -> Said:
         for key in voices.host
         if rules.is_name(key) and key not in rules.KEPT_DURING_SCRIPTS and key not in SHELLS_OWN
     )
-    for number, line in enumerate(rules.order_lines(voices.orders), 1):
+    for number, line in enumerate(rules.order_lines(voices), 1):
         begin[f"SEALIFT_ORDER_{number}"] = line
     options = ["--norc", "--noprofile"] if shell.endswith("bash") else []
     reading, writing = os.pipe()
@@ -116,7 +116,7 @@ def _read_plainly(voices: rules.Voices, *, all_of_it: bool) -> Said:
     def carry_out_orders() -> None:
         if "PATH" not in found.values:
             fix_path()
-        for line in rules.order_lines(voices.orders):
+        for line in rules.order_lines(voices):
             carry_out(line)
 
     names = _names()

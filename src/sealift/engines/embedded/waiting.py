@@ -27,8 +27,10 @@ _FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.S
 _WAITED = set(signal.Signals) - _NOT_CAUGHT - _FAULTS
 
 
-def with_init(make: Callable[[], None], become: Callable[[], int]) -> int:
+def with_init(make: Callable[[], None], become: Callable[[], int], *, own_init: bool = True) -> int:
     """Fork init, which makes the container, and below it the program; return the program's exit code.
+
+    Without `own_init` the program is process 1 itself, for those that want to be (`--no-init`).
 
     The PID namespace must have been made by this process (unshare), and nothing forked since. When this process dies,
     init is killed, and with it everything in the namespace. What `make` and `become` raise is raised here.
@@ -40,7 +42,9 @@ def with_init(make: Callable[[], None], become: Callable[[], int]) -> int:
     if init == 0:
         os.close(alive_in)
         os.close(fault_out)
-        _leave(lambda: _init(make, become, mask=before, alive=alive_out), fault_in)
+        if own_init:
+            _leave(lambda: _init(make, become, mask=before, alive=alive_out), fault_in)
+        _leave(lambda: _first(make, become, mask=before, alive=alive_out), fault_in)
     os.close(alive_out)
     os.close(fault_in)
     status = _wait(init, reap_all=False)
@@ -72,6 +76,14 @@ def _init(make: Callable[[], None], become: Callable[[], int], *, mask: set[int 
     if fault is not None:
         raise fault
     return exit_code(status)
+
+
+def _first(make: Callable[[], None], become: Callable[[], int], *, mask: set[int | signal.Signals], alive: int) -> int:
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    _end_if_orphaned(alive)
+    make()
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    return become()
 
 
 def _leave(work: Callable[[], int], faults: int) -> NoReturn:
