@@ -78,7 +78,7 @@ def fetch_base(shop: Workshop, source: ImageSource) -> Base:
     ):
         check_architecture(image.config.platform, platform, name=str(source))
         packs, keys = _pack_layers(shop, image)
-        return Base(
+        base = Base(
             packs=packs,
             keys=keys,
             origin=image.origin,
@@ -88,6 +88,11 @@ def fetch_base(shop: Workshop, source: ImageSource) -> Base:
             source=source.pinned(image.digest) if isinstance(source, Reference) and image.digest else source,
             complete=came_back_whole(shop, image.config, packs, keys),
         )
+        if shop.request.flags.fix_perms:
+            from sealift.flows.permissions import with_owner_rights
+
+            base = with_owner_rights(shop, base)
+        return base
 
 
 def _pack_layers(shop: Workshop, image: BaseImage) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -88,14 +88,17 @@ def _built(shop: Workshop, spec: str) -> Ready:
         shop.events(Said(text=where + caution.message, level="warning", hint="; ".join(caution.hints)))
     from sealift.flows.agents import check_stages
     from sealift.flows.stage import build_stage
+    from sealift.sections.plan import is_read
 
     check_stages(shop, prepared.definition)
     built: list[Built] = []
     count = len(prepared.definition.stages)
     for number in range(count):
-        built.append(build_stage(shop, prepared, number, tuple(built)))
-        if built[-1].tests or number == count - 1:
-            ready = _ready(shop, prepared, number, built[-1])
+        done = build_stage(shop, prepared, number, tuple(built))
+        if done.tests or number == count - 1 or is_read(prepared.definition, number):
+            ready = _ready(shop, prepared, number, done)
+            done = replace(done, finished=ready.packs[-1])
+        built.append(done)
     return ready
 
 

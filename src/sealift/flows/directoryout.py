@@ -25,10 +25,9 @@ def write_directory(shop: Workshop, finished: Finished, target: Target) -> Writt
     def progress(amount: int) -> None:
         shop.events(Advanced(task="write", amount=amount))
 
+    replace = shop.request.force or shop.request.flags.update
     try:
-        with atomic_folder(
-            target.place, replace=shop.request.force or shop.request.flags.update, remove=lambda folder: _remove(shop, folder)
-        ) as folder:
+        with atomic_folder(target.place, replace=replace, remove=lambda folder: _remove(shop, folder)) as folder:
             root = os.fsencode(folder)
             disk = extract(finished.merged, root, pool=shop.pool, as_root=os.geteuid() == 0, progress=progress)
             with open(os.path.join(root, TREE_FILE), "r+b") as file:

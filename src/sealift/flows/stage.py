@@ -19,7 +19,7 @@ from sealift.core.event import Began, Ended
 from sealift.deffile.prepare import Prepared
 from sealift.errors import DefinitionError
 from sealift.flows.agents import base_of_stage
-from sealift.flows.base import Base
+from sealift.flows.base import Base, open_local_image
 from sealift.flows.baseroot import root_of_packs
 from sealift.flows.flags import chosen_sections
 from sealift.flows.given import Given, look_at_given
@@ -27,6 +27,7 @@ from sealift.flows.rooms import find_footing, opened_sandbox
 from sealift.flows.running import run_script, run_step
 from sealift.flows.sources import digest_sources
 from sealift.flows.testvariables import builders_variables, lasting
+from sealift.flows.updating import is_update
 from sealift.flows.workshop import Workshop, check_pack, digest_of, verify_pack
 from sealift.packs.image import write_image
 from sealift.packs.merge import merge
@@ -36,7 +37,7 @@ from sealift.sandbox.furnish import PRIVATE
 from sealift.sandbox.hosttmp import Look, look, written_since
 from sealift.sandbox.spec import Footing, Lower
 from sealift.sections import expansion, inner, metadata
-from sealift.sections.expansion import Copy
+from sealift.sections.expansion import Copy, brings_metadata
 from sealift.sections.plan import (
     BeginMetadata,
     CopyAppFiles,
@@ -69,6 +70,8 @@ class Built:
     tests: tuple[RunScript, ...] = ()
     given: Given = field(default_factory=Given)
     footing: Footing | None = None
+    finished: str = ""
+    """The pack of the stage's last layer, its metadata; `""` where no later stage reads of it."""
 
     def test(self, shop: Workshop, last_layer: str) -> None:
         """Run the stage's `%test` on its files with the last layer on top; TestFailed when it says no."""
@@ -87,14 +90,16 @@ def build_stage(shop: Workshop, prepared: Prepared, number: int, built: Sequence
     hosts = [step for step in scripts if step.where == "host"]
     copies = any(isinstance(step, CopyAppFiles | CopyFromHost | CopyFromStage) for step in steps)
     if not scripts and not copies and not stage.apps:
-        base = base_of_stage(shop, stage)
+        base = _base(shop, prepared, number)
         return Built(base=base, key=shop.key("base", list(base.keys)))
+    if chosen is not None and "post" not in chosen and any(step.section == "post" for step in scripts):
+        shop.say("%post runs although `--section` does not name it, as Apptainer has it")
     given = look_at_given(shop)
     footing = find_footing(shop)
     before = look() if hosts else None
     if any(step.section == "pre" for step in hosts):
         _run_pre(shop, prepared, number, footing)
-    base = base_of_stage(shop, stage)
+    base = _base(shop, prepared, number)
     identity = given.identity() if any(step.section == "post" for step in scripts) else []
     key = _stage_key(shop, prepared, number, base, built, steps, footing, identity)
     record = None if hosts or identity is None or shop.request.no_cache else _found(shop, key)
@@ -120,6 +125,13 @@ def build_stage(shop: Workshop, prepared: Prepared, number: int, built: Sequence
         given=given,
         footing=footing,
     )
+
+
+def _base(shop: Workshop, prepared: Prepared, number: int) -> Base:
+    stages = prepared.definition.stages
+    if is_update(shop.request) and number == len(stages) - 1:
+        return open_local_image(shop, os.path.realpath(shop.request.target))
+    return base_of_stage(shop, stages[number])
 
 
 def _named(prepared: Prepared, number: int) -> str:
@@ -148,11 +160,12 @@ def _stage_key(
         for step in steps
         if isinstance(step, RunScript) and step.section != "test"
     ]
-    stages = [
-        [built[step.stage].key, [[copy.source, copy.destination] for copy in step.copies]]
-        for step in steps
-        if isinstance(step, CopyFromStage)
-    ]
+    stages = []
+    for step in steps:
+        if isinstance(step, CopyFromStage):
+            copies, source = _from_stage(shop, step), built[step.stage]
+            finished = os.path.basename(source.finished) if brings_metadata(copies) else ""
+            stages.append([source.key, finished, [[copy.source, copy.destination] for copy in copies]])
     config = hashlib.sha256(base.config_to_add.raw).hexdigest() if base.config_to_add is not None else ""
     return shop.key(
         "stage",
@@ -201,6 +214,10 @@ def _copies(shop: Workshop, step: Step) -> tuple[Copy, ...]:
             return expansion.plain_copies(step.copies, cwd=os.getcwd())
         case _:
             return ()
+
+
+def _from_stage(shop: Workshop, step: CopyFromStage) -> tuple[Copy, ...]:
+    return expansion.expand_stage_copies(step.copies, cwd=os.getcwd(), env=shop.request.environment)
 
 
 # Running.
@@ -318,13 +335,18 @@ def _copy_from_host(shop: Workshop, sandbox: Sandbox, step: CopyFromHost | CopyA
 
 
 def _copy_from_stage(shop: Workshop, sandbox: Sandbox, source: Built, step: CopyFromStage) -> None:
-    packs = (*source.base.packs, *source.uppers)
-    image = mounted_form(shop, packs, [*source.base.keys, source.key])
+    copies = _from_stage(shop, step)
+    added = (source.finished,) if brings_metadata(copies) else ()
+    image = mounted_form(
+        shop,
+        (*source.base.packs, *source.uppers, *added),
+        [*source.base.keys, source.key, *map(os.path.basename, added)],
+    )
     with shop.watch.measure("%files from"):
         faults = sandbox.call(
             "sealift.flows.upper:copy_from_image",
             image=image,
-            copies=[[copy.source, copy.destination, row] for row, copy in enumerate(step.copies)],
+            copies=[[copy.source, copy.destination, copy.row] for copy in copies],
             umask=UMASK,
         )
     error = inner.copy_faults(faults, {row: copy.span for row, copy in enumerate(step.copies)})

@@ -78,9 +78,7 @@ def parse_target(text: str, *, sandbox: bool = False) -> Target:
     return Target(text=text, kind="sif", path=text)
 
 
-def check_target(
-    target: Target, *, force: bool, update: bool = False, spec: str = "", home: str = "/"
-) -> None:
+def check_target(target: Target, *, force: bool, update: bool = False, spec: str = "", home: str = "/") -> None:
     """Refuse what could not be written at the end, before any work is done.
 
     A directory that is replaced takes all that is in it along: never `home`, and nothing that the build reads.

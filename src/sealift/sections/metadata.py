@@ -108,7 +108,8 @@ def whole(
 
 
 def begin_in(draft: Draft, stage: Stage, *, config: ImageConfig | None = None) -> None:
-    add_base_environment(draft, overwrite=stage.bootstrap not in KEEPING)
+    if stage.header:  # without one, it is an update of what has all of that
+        add_base_environment(draft, overwrite=stage.bootstrap not in KEEPING)
     if stage.bootstrap in WITHOUT_RUNSCRIPT:
         draft.write(f"{HOME}/runscript", b"#!/bin/sh\n", 0o755)
     if config is not None:

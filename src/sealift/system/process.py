@@ -25,8 +25,23 @@ class Completed:
 
 
 def environment() -> dict[str, str]:
-    """A copy of this process's environment: the rim calls this once and hands it inwards."""
-    return dict(os.environ)
+    """A copy of this process's environment: the rim calls this once and hands it inwards.
+
+    Without the variable that the interpreter sets for itself where the caller's locale is `C` (PEP 538).
+    """
+    found = dict(os.environ)
+    if found.get("LC_CTYPE") == "C.UTF-8" and _is_coerced():
+        del found["LC_CTYPE"]
+    return found
+
+
+def _is_coerced() -> bool:
+    # The kernel shows the environment as the program got it, whatever it set since.
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            return b"\0LC_CTYPE=" not in b"\0" + file.read()
+    except OSError:
+        return False
 
 
 def machine() -> str:
