@@ -48,29 +48,35 @@ def test_what_a_file_is(start: bytes, what: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "message", "hint"),
+    ("start", "message", "hints"),
     [
         (
             SIF,
             "`a.sif` is a finished image (SIF), not a definition file",
-            "to build from it: Bootstrap: localimage, From: a.sif",
+            (
+                "to see what it was built from: sealift inspect --deffile a.sif",
+                "to build from it: Bootstrap: localimage, From: a.sif",
+            ),
         ),
         (
             b"\x7fELF",
             "`a.sif` is a program, not a definition file",
-            "give the image first and the definition file second",
+            ("give the image first and the definition file second",),
         ),
         (
             b"FROM scratch\n",
             "`a.sif` is a Dockerfile, not a definition file",
-            "build it with podman or docker, then: Bootstrap: docker-archive",
+            (
+                "build it with podman or docker and save it: podman save -o image.tar NAME",
+                "then: Bootstrap: docker-archive, From: image.tar",
+            ),
         ),
     ],
 )
-def test_what_the_user_is_told(start: bytes, message: str, hint: str) -> None:
+def test_what_the_user_is_told(start: bytes, message: str, hints: tuple[str, ...]) -> None:
     with pytest.raises(DefinitionError) as caught:
         refuse_other_files(start, name="a.sif")
-    assert (caught.value.message, caught.value.hints) == (message, (hint,))
+    assert (caught.value.message, caught.value.hints) == (message, hints)
 
 
 def test_a_definition_file_passes() -> None:

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 
 from sealift.errors import DefinitionError, SealiftError, Span
+
+MOST = 20
+"""Findings of one file that are shown to people: a file that is none has one for each of its lines."""
 
 
 def show_fault(error: SealiftError) -> None:
     faults = (error, *error.others) if isinstance(error, DefinitionError) else (error,)
-    print("\n\n".join(render_fault(fault, colour=use_colour()) for fault in faults), file=sys.stderr)
+    show_findings([render_fault(fault, colour=use_colour()) for fault in faults], file=_file_of(error))
+
+
+def show_findings(texts: Sequence[str], *, file: str) -> None:
+    """Print them, or the first of very many."""
+    shown = list(texts[:MOST])
+    if len(texts) > MOST:
+        shown.append(f"… and {len(texts) - MOST} more\nhint: see them all: sealift parse --json {file}")
+    print("\n\n".join(shown), file=sys.stderr)
+
+
+def _file_of(error: SealiftError) -> str:
+    return error.where.file if error.where is not None else "FILE"
 
 
 def use_colour() -> bool:

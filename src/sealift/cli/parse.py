@@ -47,18 +47,19 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def _show(parsed: Parsed) -> None:
-    from sealift.cli.faults import render_finding, use_colour
+    from sealift.cli.faults import render_finding, show_findings, use_colour
     from sealift.cli.outline import outline
 
-    if parsed.checked is not None:
-        lines = outline(parsed.checked.reading)
-        if lines:
-            print("\n".join(lines), flush=True)
-    for line in parsed.given.skipped:
-        print(f"warning: `{line}` is not K=V and is skipped", file=sys.stderr)
+    lines = outline(parsed.checked.reading) if parsed.checked is not None else []
+    if lines:
+        print("\n".join(lines), flush=True)
+    colour = use_colour()
     found = [
-        *(render_finding("error", one.message, one.where, one.hints, colour=use_colour()) for one in parsed.faults),
-        *(render_finding("warning", one.message, one.where, one.hints, colour=use_colour()) for one in parsed.cautions),
+        *(f"warning: `{line}` is not K=V and is skipped" for line in parsed.given.skipped),
+        *(render_finding("error", one.message, one.where, one.hints, colour=colour) for one in parsed.faults),
+        *(render_finding("warning", one.message, one.where, one.hints, colour=colour) for one in parsed.cautions),
     ]
     if found:
-        print("\n" + "\n\n".join(found), file=sys.stderr)
+        if lines:
+            print(file=sys.stderr)
+        show_findings(found, file=parsed.file)

@@ -42,10 +42,11 @@ _HEADER = re.compile(rb"(?im)^[ \t]*(bootstrap\b|(from|stage|mirrorurl)[ \t]*:)"
 _HEADING = re.compile(rb"(?m)^%[a-z]")
 _YAML = re.compile(rb"(?m)\A(---|services:|spack:|name:|dependencies:|apiVersion:)")
 
-_SAYS: dict[What, tuple[str, str]] = {
+_SAYS: dict[What, tuple[str, ...]] = {
     "empty": ("is empty", "the shortest definition file: Bootstrap: docker, and on the next line From: ubuntu:24.04"),
     "sif": (
         "is a finished image (SIF), not a definition file",
+        "to see what it was built from: sealift inspect --deffile {name}",
         "to build from it: Bootstrap: localimage, From: {name}",
     ),
     "squashfs": ("is a squashfs image, not a definition file", "to build from it: Bootstrap: localimage, From: {name}"),
@@ -56,7 +57,8 @@ _SAYS: dict[What, tuple[str, str]] = {
     "zip": ("is a zip archive, not a definition file", "unpack it first: unzip {name}"),
     "dockerfile": (
         "is a Dockerfile, not a definition file",
-        "build it with podman or docker, then: Bootstrap: docker-archive",
+        "build it with podman or docker and save it: podman save -o image.tar NAME",
+        "then: Bootstrap: docker-archive, From: image.tar",
     ),
     "yaml": ("is YAML, not a definition file", "a definition file begins with: Bootstrap: docker"),
     "binary": ("is not text", "see what it is: file {name}"),

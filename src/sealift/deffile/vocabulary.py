@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 
@@ -161,6 +160,8 @@ def show_keyword(key: str) -> str:
 
 def nearest(word: str, known: Iterable[str], *, likeness: float = 0.6) -> str | None:
     """The known word that was probably meant, or None."""
+    import difflib  # takes longer to load than most files take to read
+
     close = difflib.get_close_matches(word, tuple(known), n=1, cutoff=likeness)
     return close[0] if close else None
 
