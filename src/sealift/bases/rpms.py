@@ -20,12 +20,13 @@ SCRIPTS_FAILED = 107
 """zypper's code when all packages are there and a script of one failed."""
 
 # What scripts of packages need and no package may own: it is mounted for this one command, below its own namespace.
-# No /proc and no /sys: rpm would give the mounted ones the owner that a package says, which a namespace may not.
+# File by file, so that /dev itself gets the mode that its package says. No /proc and no /sys: rpm would give the
+# mounted ones the owner that a package says, which a namespace may not.
 WITH_DEVICES = (
-    'root=$1 && shift && mkdir -p "$root/dev" && mount -t tmpfs -o mode=0755 tmpfs "$root/dev" && '
-    'for each in null zero full random urandom; do : > "$root/dev/$each" && '
+    'root=$1 && shift && for each in null zero full random urandom; do : > "$root/dev/$each" && '
     'mount --bind "/dev/$each" "$root/dev/$each" || exit 1; done && exec "$@"'
 )
+_BARE_DEV = 'find "$1/dev" -mindepth 1 -delete'
 _PLACE = 'mkdir -p -m 0775 "$1/dev" "$(dirname "$1$2")" && cp "$3" "$1$2" && chmod 0664 "$1$2"'
 
 
@@ -83,8 +84,8 @@ def plan_dnf(wanted: RpmBootstrap, *, program: str, rpm: str) -> RpmPlan:
         "install",
         *("/etc/redhat-release", "coreutils", *wanted.include),
     )
-    commands.append(_with_devices(install, env))
-    commands.append(_tidying("var/cache/yum-bootstrap", env))
+    commands += _with_devices(install, env)
+    commands.append(Command(argv=("/bin/rm", "-rf", f"{ROOT}/var/cache/yum-bootstrap"), inside=False, env=env))
     return RpmPlan(files=_files(wanted, YUM_CONFIGURATION, _yum_configuration(wanted)), commands=tuple(commands))
 
 
@@ -107,7 +108,7 @@ def plan_zypper(wanted: RpmBootstrap, *, program: str) -> RpmPlan:
         *("-n", "install", "--auto-agree-with-licenses", "--download-in-advance"),
         *("aaa_base", *wanted.include),
     )
-    commands.append(_with_devices(install, env, accept=(0, SCRIPTS_FAILED)))
+    commands += _with_devices(install, env, accept=(0, SCRIPTS_FAILED))
     return RpmPlan(files=_files(wanted, ZYPPER_CONFIGURATION, _zypper_configuration(wanted)), commands=tuple(commands))
 
 
@@ -129,13 +130,14 @@ def _placing(path: str, env: Mapping[str, str]) -> Command:
     return Command(argv=("/bin/sh", "-c", _PLACE, "sh", ROOT, path, source), inside=False, env=env)
 
 
-def _with_devices(argv: tuple[str, ...], env: Mapping[str, str], *, accept: tuple[int, ...] = (0,)) -> Command:
+def _with_devices(
+    argv: tuple[str, ...], env: Mapping[str, str], *, accept: tuple[int, ...] = (0,)
+) -> tuple[Command, ...]:
     wrapped = ("/bin/sh", "-c", WITH_DEVICES, "sh", ROOT, *argv)
-    return Command(argv=wrapped, inside=False, env=env, accept=accept, name=argv[0].rpartition("/")[2])
-
-
-def _tidying(path: str, env: Mapping[str, str]) -> Command:
-    return Command(argv=("/bin/rm", "-rf", f"{ROOT}/{path}"), inside=False, env=env)
+    return (
+        Command(argv=wrapped, inside=False, env=env, accept=accept, name=argv[0].rpartition("/")[2]),
+        Command(argv=("/bin/sh", "-c", _BARE_DEV, "sh", ROOT), inside=False, env=env),
+    )
 
 
 def _yum_configuration(wanted: RpmBootstrap) -> str:

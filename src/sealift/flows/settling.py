@@ -18,19 +18,22 @@ HISTORY = "var/lib/dnf/history.sqlite"
 
 
 def settle_rpm(inside: Inside, *, epoch: int) -> list[str]:
-    """Write back what SQLite has beside its files, bring rpm's database to where the image's own rpm looks for it.
+    """Make one file of each of SQLite's databases, bring rpm's to where the image's own rpm looks for it.
 
     Gives sentences to warn of.
     """
     root = inside.root
     for folder in DATABASES:
-        _checkpoint(f"{root}{folder}/rpmdb.sqlite")
+        _as_one_file(f"{root}{folder}/rpmdb.sqlite")
     _settle_history(os.path.join(root, HISTORY), epoch)
     return _move_database(root)
 
 
-def _checkpoint(path: str, *statements: tuple[str, tuple[object, ...]]) -> None:
-    """Bring SQLite's write-ahead log home, so that the database is one file; first run `statements` on it."""
+def _as_one_file(path: str, *statements: tuple[str, tuple[object, ...]]) -> None:
+    """Make the database one file, without a log beside it, after running `statements` on it.
+
+    With a log, SQLite cannot read it where the file system is read-only, as in a running image.
+    """
     if not os.path.isfile(path):
         return
     import sqlite3
@@ -38,15 +41,15 @@ def _checkpoint(path: str, *statements: tuple[str, tuple[object, ...]]) -> None:
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
         for statement, values in statements:
             database.execute(statement, values)
-        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        database.execute("PRAGMA journal_mode = DELETE")
 
 
 def _settle_history(path: str, epoch: int) -> None:
-    """What dnf notes is when it ran, and its command line, which holds the path of this very sandbox."""
+    """Take out of dnf's notes when it ran, and its command line, which holds the path of this very sandbox."""
     import sqlite3
 
     with contextlib.suppress(sqlite3.Error):  # a later dnf's history may have other tables
-        _checkpoint(
+        _as_one_file(
             path,
             ("UPDATE trans SET dt_begin = ?, dt_end = ?, cmdline = ''", (epoch, epoch)),
             # Else what stood there before is still in the file.
