@@ -6,7 +6,14 @@ import pytest
 
 from sealift.deffile.parse import parse
 from sealift.errors import DefinitionError
-from sealift.sections.expansion import Copy, expand, expand_host_copies, plain_copies
+from sealift.sections.expansion import (
+    Copy,
+    brings_metadata,
+    expand,
+    expand_host_copies,
+    expand_stage_copies,
+    plain_copies,
+)
 
 
 @pytest.fixture
@@ -99,3 +106,34 @@ def test_every_missing_source_is_told(folder: Path) -> None:
 def test_lines_of_appfiles() -> None:
     copies = parse(b"Bootstrap: a\n%files\n a* b\n").stages[0].files[0].copies
     assert plain_copies(copies, cwd="/here") == (Copy(source="/here/a*", destination="b", row=0, make_parents=False),)
+
+
+def test_lines_of_files_from_a_stage(folder: Path) -> None:
+    definition = parse(b"Bootstrap: a\n%files from x\n /{a,b}/*.txt /x/\n $V\n a(\n")
+    copies = definition.stages[0].files[0].copies
+    assert expand_stage_copies(copies[:2], cwd=str(folder), env=environment(folder)) == (
+        Copy(source="/a/*.txt", destination="/x/", row=0),
+        Copy(source="/b/*.txt", destination="/x/", row=0),
+        Copy(source="d", destination="", row=1),
+    )
+    with pytest.raises(DefinitionError) as caught:
+        expand_stage_copies(copies, cwd=str(folder), env=environment(folder))
+    assert caught.value.where == copies[2].span
+
+
+@pytest.mark.parametrize(
+    ("source", "brings"),
+    [
+        *(
+            ("/", True),
+            ("/.", True),
+            ("/a/..", True),
+            ("*", True),
+            ("/.[a-z]*/env", True),
+            ("/.singularity.d/env", True),
+        ),
+        *(("singularity", True), ("/scif/apps", True), ("/opt/*", False), ("opt", False), ("/usr/../opt/x", False)),
+    ],
+)
+def test_what_may_bring_metadata(source: str, brings: bool) -> None:
+    assert brings_metadata([Copy(source=source, destination="/x", row=0)]) is brings

@@ -9,7 +9,6 @@ from sealift.deffile.parse import parse
 from sealift.deffile.values import FileCopy, Script
 from sealift.errors import DefinitionError, Span
 from sealift.sections.plan import (
-    ALL,
     BeginMetadata,
     Bootstrap,
     CopyAppFiles,
@@ -19,6 +18,7 @@ from sealift.sections.plan import (
     Places,
     RunScript,
     enter,
+    is_read,
     plan_stage,
     script_argv,
 )
@@ -142,13 +142,13 @@ def test_a_stage_without_sections() -> None:
 @pytest.mark.parametrize(
     ("sections", "run_tests", "kinds"),
     [
-        (ALL, False, "pre Bootstrap BeginMetadata CopyAppFiles CopyFromStage setup CopyFromHost post FinishMetadata"),
-        (frozenset({"post"}), True, "Bootstrap BeginMetadata CopyAppFiles post FinishMetadata"),
-        (frozenset(), True, "Bootstrap BeginMetadata CopyAppFiles FinishMetadata"),
-        (frozenset({"test", "setup"}), True, "Bootstrap BeginMetadata CopyAppFiles setup FinishMetadata test"),
+        (None, False, "pre Bootstrap BeginMetadata CopyAppFiles CopyFromStage setup CopyFromHost post FinishMetadata"),
+        (frozenset({"post"}), True, "Bootstrap BeginMetadata CopyAppFiles post FinishMetadata test"),
+        (frozenset(), True, "Bootstrap BeginMetadata CopyAppFiles post FinishMetadata test"),
+        (frozenset({"setup"}), True, "Bootstrap BeginMetadata CopyAppFiles setup post FinishMetadata test"),
     ],
 )
-def test_chosen_sections(sections: frozenset[str], run_tests: bool, kinds: str) -> None:
+def test_chosen_sections(sections: frozenset[str] | None, run_tests: bool, kinds: str) -> None:
     steps = plan_stage(parse(TEXT), 1, PLACES, sections=sections, run_tests=run_tests)
     assert [step.section if isinstance(step, RunScript) else type(step).__name__ for step in steps] == kinds.split()
 
@@ -181,6 +181,8 @@ def test_entering_makes_the_images_environment(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
     argv = [part.replace("/.singularity.d/env", str(tmp_path)) for part in enter(("/usr/bin/env", "-0"))]
     env = {"PATH": "/usr/bin:/bin", "LD_LIBRARY_PATH": "/lib", "PS1": "$", "KEPT": "yes", "OLDPWD": "/"}
+    builder = {"A": "the image's wins", "C": 'of the\n"builder" $X', "SHELL": "/bin/y"}
+    env |= {"SEALIFT_BUILDER": " ".join(builder)} | {f"SEALIFT_BUILDER_{name}": builder[name] for name in builder}
     out = subprocess.run(argv, env=env, capture_output=True, check=True, cwd="/").stdout.decode()
     found = dict(item.split("=", 1) for item in out.split("\0") if item)
     for own in ("_", "SHLVL", "PWD"):
@@ -190,4 +192,11 @@ def test_entering_makes_the_images_environment(tmp_path: Path) -> None:
         "A": "1 2",
         "B": "1 2-none",
         "KEPT": "yes",
+        "C": 'of the\n"builder" $X',
+        "SHELL": "/bin/y",
     }
+
+
+def test_stages_that_are_read() -> None:
+    definition = parse(TEXT)
+    assert [is_read(definition, number) for number in range(len(definition.stages))] == [True, False]

@@ -36,6 +36,8 @@ class Copier:
     kept: Callable[[str, str], None] | None = None
     """Told of each entry whose owner is to be kept: where it came from, and where it lies now."""
     _above: list[tuple[int, int]] = field(default_factory=list)
+    _linked: dict[tuple[int, int], str] = field(default_factory=dict)
+    """Where the first name of a file with several lies now: `%files from` keeps them one file."""
 
     def copy(self, source: str, destination: str, *, name: str | None = None, make_parents: bool = True) -> None:
         """Copy `source`, a path of this machine, to `destination`, a path of the root.
@@ -43,6 +45,7 @@ class Copier:
         Into `destination` when that is a directory, under `name` (default: the source's own); else as it. A trailing
         slash makes it a directory. CopyError with the reason where it cannot be done.
         """
+        self._linked.clear()
         real = self._follow(destination)
         if destination.endswith("/") and os.path.lexists(self.root + real) and not _is_directory(self.root + real):
             raise CopyError(f"`{destination}` of the image is no directory")
@@ -66,6 +69,8 @@ class Copier:
             raise CopyError(_why(source, error)) from error
         place = self.root + target
         try:
+            if self.keep and self._link_again(found, place, source, target):
+                return
             if stat.S_ISDIR(found.st_mode):
                 self._copy_directory(source, found, target)
             elif stat.S_ISREG(found.st_mode):
@@ -84,7 +89,20 @@ class Copier:
                 if self.kept is not None:
                     self.kept(source, place)
         except OSError as error:
-            raise CopyError(_why(error.filename if isinstance(error.filename, str) else target, error)) from error
+            named = error.filename if isinstance(error.filename, str) else target
+            raise CopyError(_why(named.removeprefix(self.root), error)) from error
+
+    def _link_again(self, found: os.stat_result, place: str, source: str, target: str) -> bool:
+        """Was this file copied under another name, so that a link is all that it takes?"""
+        if stat.S_ISDIR(found.st_mode) or found.st_nlink < 2:
+            return False
+        first = self._linked.setdefault((found.st_dev, found.st_ino), place)
+        if first == place or not os.path.lexists(first):
+            return False
+        _refuse_directory(place, source, target)
+        _remove(place)
+        os.link(first, place, follow_symlinks=False)
+        return True
 
     def _copy_directory(self, source: str, found: os.stat_result, target: str) -> None:
         key = (found.st_dev, found.st_ino)
@@ -110,7 +128,7 @@ class Copier:
             self._above.pop()
         if new:
             # Apptainer makes the directory that a line of `%files from` names anew; what is in it keeps its mode.
-            os.chmod(place, 0o755 if self.keep else stat.S_IMODE(found.st_mode) & 0o1777 & ~self.umask)
+            self._set_mode(place, 0o755 if self.keep else stat.S_IMODE(found.st_mode) & 0o1777 & ~self.umask)
 
     def _copy_file(self, source: str, found: os.stat_result, place: str) -> None:
         existing = os.path.lexists(place) and not self.keep
@@ -138,7 +156,12 @@ class Copier:
                 os.mkdir(place, 0o755)
             except OSError as error:
                 raise CopyError(_why(made, error)) from error
-            os.chmod(place, 0o755 & ~self.umask)
+            self._set_mode(place, 0o755 & ~self.umask)
+
+    @staticmethod
+    def _set_mode(place: str, mode: int) -> None:
+        """Of a new directory, which has the group bit of the one that it was made in, and keeps it."""
+        os.chmod(place, mode | (os.lstat(place).st_mode & stat.S_ISGID))
 
     def _target(self, path: str) -> str:
         """Where `path` leads; a link that leads nowhere in the root is not followed, so that it is replaced."""
@@ -268,12 +291,14 @@ def _keep(source: str, found: os.stat_result, place: str) -> None:
 
 def _attributes(source: str) -> list[str]:
     try:
-        return os.listxattr(source, follow_symlinks=False)
+        names = os.listxattr(source, follow_symlinks=False)
     except OSError as error:
         # A squashfs in which no file has any answers that it knows none.
         if error.errno == errno.EOPNOTSUPP:
             return []
         raise
+    # squashfuse 0.1 lists what is `security.` as `trusted.`, and gives it under its own name.
+    return [name.replace("trusted.capability", "security.capability") for name in names]
 
 
 def _is_directory(place: str) -> bool:

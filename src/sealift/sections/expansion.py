@@ -15,9 +15,13 @@ from sealift.deffile.characters import decode
 from sealift.deffile.values import FileCopy
 from sealift.deffile.vocabulary import nearest
 from sealift.errors import DefinitionError, HostError, ToolError
+from sealift.sections.base_environment import LINKS
 from sealift.system import process
 
 _SHELL_PLACE = re.compile(r"^\S*sh: (-c: )?(line \d+: |\d+: )?")
+
+_WITH_METADATA = frozenset((".singularity.d", "scif", *(path[1:] for path, _ in LINKS)))
+_WILD = re.compile(r"[*?\[]")
 
 TIMEOUT = 60.0
 """Seconds: a `$(…)` in a source may do anything, also wait for input that never comes."""
@@ -25,7 +29,7 @@ TIMEOUT = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copy:
-    """One source, expanded, and where it goes; `destination` is never empty. `row` is the line it came from."""
+    """One source, expanded, and where it goes. `row` is the line it came from."""
 
     source: str
     destination: str
@@ -38,7 +42,7 @@ class Copy:
 
 
 def expand_host_copies(copies: Sequence[FileCopy], *, cwd: str, env: Mapping[str, str]) -> tuple[Copy, ...]:
-    """Expand the lines of `%files` on this host. DefinitionError with every source that is not there."""
+    """Expand the lines of `%files` on this host, each to a destination. DefinitionError with all that is not there."""
     found: list[Copy] = []
     faults: list[DefinitionError] = []
     for row, copy in enumerate(copies):
@@ -63,6 +67,30 @@ def plain_copies(copies: Sequence[FileCopy], *, cwd: str) -> tuple[Copy, ...]:
         Copy(source=os.path.join(cwd, copy.source), destination=copy.destination, row=row, make_parents=False)
         for row, copy in enumerate(copies)
     )
+
+
+def expand_stage_copies(copies: Sequence[FileCopy], *, cwd: str, env: Mapping[str, str]) -> tuple[Copy, ...]:
+    """Expand the lines of `%files from`, but for `*`, `?` and `[…]`, which are the stage's to answer.
+
+    `destination` is empty where the line has none. DefinitionError for what the shell cannot read.
+    """
+    found: list[Copy] = []
+    for row, copy in enumerate(copies):
+        try:
+            words = expand(copy.source, cwd=cwd, env=env, patterns=False)
+        except DefinitionError as error:
+            raise DefinitionError(error.message, hints=error.hints, where=copy.span) from error
+        found += [Copy(source=word, destination=copy.destination, row=row) for word in words]
+    return tuple(found)
+
+
+def brings_metadata(copies: Sequence[Copy]) -> bool:
+    """May these copies from a stage bring what was added to it last: its labels, its scripts, its definition file?
+
+    Most do not, and so do not change when only the definition file's text did.
+    """
+    first = (os.path.normpath("/" + copy.source.lstrip("/")).split("/")[1] for copy in copies)
+    return any(not name or name in _WITH_METADATA or _WILD.search(name) for name in first)
 
 
 def expand(source: str, *, cwd: str, env: Mapping[str, str], patterns: bool = True) -> tuple[str, ...]:

@@ -230,6 +230,12 @@ def _test(stage: Stage) -> RunScript:
     )
 
 
+def is_read(definition: Definition, number: int) -> bool:
+    """Does the `%files from` of a later stage name the stage `number`?"""
+    names = (group.from_stage for stage in definition.stages[number + 1 :] for group in stage.files)
+    return any(name is not None and definition.find_stage(name) == number for name in names)
+
+
 def _from_stages(definition: Definition, stage: Stage) -> list[Step]:
     steps: list[Step] = []
     for group in stage.files:
