@@ -15,12 +15,14 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from sealift.core.digest import Digest, from_raw
-from sealift.core.event import Began, Ended
 from sealift.deffile.prepare import Prepared
-from sealift.errors import DefinitionError
+from sealift.deffile.values import Stage
+from sealift.errors import DefinitionError, SealiftError
 from sealift.flows.agents import base_of_stage
 from sealift.flows.base import Base, open_local_image
 from sealift.flows.baseroot import root_of_packs
+from sealift.flows.bringing import copies_of, copy_from_host, copy_from_stage, stage_copies_of
+from sealift.flows.failed import keep_failed
 from sealift.flows.flags import chosen_sections
 from sealift.flows.given import Given, look_at_given
 from sealift.flows.rooms import find_footing, opened_sandbox
@@ -36,8 +38,8 @@ from sealift.sandbox.container import Sandbox
 from sealift.sandbox.furnish import PRIVATE
 from sealift.sandbox.hosttmp import Look, look, written_since
 from sealift.sandbox.spec import Footing, Lower
-from sealift.sections import expansion, inner, metadata
-from sealift.sections.expansion import Copy, brings_metadata
+from sealift.sections import inner, metadata
+from sealift.sections.expansion import brings_metadata
 from sealift.sections.plan import (
     BeginMetadata,
     CopyAppFiles,
@@ -163,7 +165,7 @@ def _stage_key(
     stages = []
     for step in steps:
         if isinstance(step, CopyFromStage):
-            copies, source = _from_stage(shop, step), built[step.stage]
+            copies, source = stage_copies_of(shop, step), built[step.stage]
             finished = os.path.basename(source.finished) if brings_metadata(copies) else ""
             stages.append([source.key, finished, [[copy.source, copy.destination] for copy in copies]])
     config = hashlib.sha256(base.config_to_add.raw).hexdigest() if base.config_to_add is not None else ""
@@ -175,7 +177,7 @@ def _stage_key(
         [[app.name, dict(app.sections)] for app in stage.apps],
         scripts,
         stages,
-        [digest_sources(copies) for step in steps if (copies := _copies(shop, step))],
+        [digest_sources(copies) for step in steps if (copies := copies_of(shop, step))],
         # With one id and no recording, owners are lost: such a result is not one for a better host.
         footing.mode != "single" or footing.notify,
         shop.request.environment.get("SOURCE_DATE_EPOCH", ""),
@@ -203,21 +205,6 @@ def _found(shop: Workshop, key: str) -> dict[str, Any] | None:
     ):
         return None
     return record
-
-
-def _copies(shop: Workshop, step: Step) -> tuple[Copy, ...]:
-    """What a step brings from this host, its patterns expanded."""
-    match step:
-        case CopyFromHost():
-            return expansion.expand_host_copies(step.copies, cwd=os.getcwd(), env=shop.request.environment)
-        case CopyAppFiles():
-            return expansion.plain_copies(step.copies, cwd=os.getcwd())
-        case _:
-            return ()
-
-
-def _from_stage(shop: Workshop, step: CopyFromStage) -> tuple[Copy, ...]:
-    return expansion.expand_stage_copies(step.copies, cwd=os.getcwd(), env=shop.request.environment)
 
 
 # Running.
@@ -267,24 +254,43 @@ def _run_sections(
 ) -> dict[str, Any]:
     lowers = [Lower(path=mounted_form(shop, base.packs, base.keys))] if base.packs else []
     with opened_sandbox(shop, footing, lowers, binds=given.paths) as sandbox:
-        for step in _placed_steps(shop, prepared, number, sandbox):
-            match step:
-                case BeginMetadata():
-                    _begin(sandbox, prepared.definition.stages[number], base)
-                case CopyFromStage():
-                    _copy_from_stage(shop, sandbox, built[step.stage], step)
-                case CopyFromHost() | CopyAppFiles():
-                    _copy_from_host(shop, sandbox, step)
-                case RunScript(section="setup"):
-                    run_script(shop, sandbox, step)
-                case RunScript(section="post"):
-                    if before is not None:
-                        sandbox.call("sealift.sandbox.hosttmp:copy_in", paths=list(written_since(before)))
-                    run_script(shop, sandbox, step)
+        try:
+            for step in _placed_steps(shop, prepared, number, sandbox):
+                _run_step(shop, sandbox, step, prepared.definition.stages[number], base, built, before)
+        except SealiftError:
+            if shop.request.flags.no_cleanup:
+                _, upper = _pack_upper(shop, sandbox, base, key)
+                keep_failed(shop, [*base.packs, upper])
+            raise
         root = sandbox.call("sealift.sections.inner:look_at_metadata")
         with shop.watch.measure("pack sections"):
-            pack_key = _pack_upper(shop, sandbox, base, key)
+            pack_key, _ = _pack_upper(shop, sandbox, base, key)
     return {"pack": pack_key, "root": root}
+
+
+def _run_step(
+    shop: Workshop, sandbox: Sandbox, step: Step, stage: Stage, base: Base, built: Sequence[Built], before: Look | None
+) -> None:
+    match step:
+        case BeginMetadata():
+            _begin(sandbox, stage, base)
+        case CopyFromStage():
+            source = built[step.stage]
+            added = (source.finished,) if brings_metadata(stage_copies_of(shop, step)) else ()
+            image = mounted_form(
+                shop,
+                (*source.base.packs, *source.uppers, *added),
+                [*source.base.keys, source.key, *map(os.path.basename, added)],
+            )
+            copy_from_stage(shop, sandbox, image, step)
+        case CopyFromHost() | CopyAppFiles():
+            copy_from_host(shop, sandbox, step)
+        case RunScript(section="setup"):
+            run_script(shop, sandbox, step)
+        case RunScript(section="post"):
+            if before is not None:
+                sandbox.call("sealift.sandbox.hosttmp:copy_in", paths=list(written_since(before)))
+            run_script(shop, sandbox, step)
 
 
 def _placed_steps(shop: Workshop, prepared: Prepared, number: int, sandbox: Sandbox) -> tuple[Step, ...]:
@@ -306,8 +312,8 @@ def _begin(sandbox: Sandbox, stage: Any, base: Base) -> None:
     sandbox.call("sealift.sections.inner:write_metadata", added=inner.added_to_json(added))
 
 
-def _pack_upper(shop: Workshop, sandbox: Sandbox, base: Base, key: str) -> str:
-    """Pack the upper layer from inside, where owners and file capabilities read as they are meant."""
+def _pack_upper(shop: Workshop, sandbox: Sandbox, base: Base, key: str) -> tuple[str, str]:
+    """Pack the upper layer from inside, where owners and file capabilities read as meant: its key and path."""
     pack_key = digest_of("upper", key, secrets.token_hex(16))
 
     def make(file: BinaryIO) -> None:
@@ -319,39 +325,7 @@ def _pack_upper(shop: Workshop, sandbox: Sandbox, base: Base, key: str) -> str:
             base=list(base.packs),
         )
 
-    shop.store.entry("packs", pack_key, make)
-    return pack_key
-
-
-def _copy_from_host(shop: Workshop, sandbox: Sandbox, step: CopyFromHost | CopyAppFiles) -> None:
-    rows = [copy.to_json() for copy in _copies(shop, step)]
-    shop.events(Began(task="%files", label="%files"))
-    with shop.watch.measure("%files"):
-        faults = sandbox.call("sealift.sections.inner:copy_from_host", copies=rows, umask=UMASK)
-    shop.events(Ended(task="%files", note="failed" if faults else f"{len(rows)} copied"))
-    error = inner.copy_faults(faults, {row: copy.span for row, copy in enumerate(step.copies)})
-    if error is not None:
-        raise error
-
-
-def _copy_from_stage(shop: Workshop, sandbox: Sandbox, source: Built, step: CopyFromStage) -> None:
-    copies = _from_stage(shop, step)
-    added = (source.finished,) if brings_metadata(copies) else ()
-    image = mounted_form(
-        shop,
-        (*source.base.packs, *source.uppers, *added),
-        [*source.base.keys, source.key, *map(os.path.basename, added)],
-    )
-    with shop.watch.measure("%files from"):
-        faults = sandbox.call(
-            "sealift.flows.upper:copy_from_image",
-            image=image,
-            copies=[[copy.source, copy.destination, copy.row] for copy in copies],
-            umask=UMASK,
-        )
-    error = inner.copy_faults(faults, {row: copy.span for row, copy in enumerate(step.copies)})
-    if error is not None:
-        raise error
+    return pack_key, shop.store.entry("packs", pack_key, make)
 
 
 def _run_test(shop: Workshop, built: Built, script: RunScript, last_layer: str) -> None:
