@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from sealift.core.event import Began, Ended, Said
-from sealift.errors import SectionError, TestFailed
+from sealift.errors import SectionError, TestFailed, ToolError
 from sealift.flows.workshop import Workshop
 from sealift.sandbox.container import Sandbox
 from sealift.sections.plan import RunScript
@@ -35,16 +35,25 @@ def run_step(
         del tail[:-40]
         shop.events(Said(text=line.decode("utf-8", "replace").rstrip("\n"), level="output"))
 
-    with shop.watch.measure(name):
-        code = sandbox.run(
-            step.argv,
-            env=env,
-            cwd=step.cwd or os.getcwd(),
-            inside=step.where == "inside",
-            read_only=read_only,
-            umask=step.umask,
-            on_line=take,
-        )
+    try:
+        with shop.watch.measure(name):
+            code = sandbox.run(
+                step.argv,
+                env=env,
+                cwd=step.cwd or os.getcwd(),
+                inside=step.where == "inside",
+                read_only=read_only,
+                umask=step.umask,
+                on_line=take,
+            )
+    except ToolError as error:
+        raise SectionError(
+            f"`{name}` cannot be run: {error.message}",
+            section=step.section,
+            code=error.code,
+            tail="",
+            hints=("begin with a base that has a shell",) if step.where == "inside" else (),
+        ) from error
     if code == 0:
         shop.events(Ended(task=name, note=f"done in {shop.watch.seconds[name]:.1f} s"))
         return
