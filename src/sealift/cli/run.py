@@ -51,7 +51,13 @@ def run_command(
         if isinstance(event, Said) and (event.level != "debug" or verbose) and not quiet:
             print(f"{event.level}: {event.text}" if event.level == "warning" else event.text, file=sys.stderr)
 
-    return run(plan, engine=str(parsed.value("engine") or engine), environment=environment, events=take)
+    return run(
+        plan,
+        engine=str(parsed.value("engine") or engine),
+        environment=environment,
+        insecure=bool(parsed.value("insecure")),
+        events=take,
+    )
 
 
 def launch_plan(verb: str, parsed: Parsed, *, command: str = "sealift") -> LaunchPlan:

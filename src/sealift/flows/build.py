@@ -67,10 +67,15 @@ def build(request: BuildRequest) -> BuildResult:
 def _converted(shop: Workshop, source: ImageSource) -> Ready:
     """An image as it is, with `/.singularity.d` added: what `apptainer build x.sif docker://…` makes."""
     agent, _, rest = shop.request.spec.partition(":")
-    text = text_of_reference(agent, rest.removeprefix("//") if agent in ("docker", "oras") else rest)
-    base = fetch_base(shop, source)
+    rest = rest.removeprefix("//") if agent in ("docker", "oras") else rest
+    return ready_of_image(shop, agent, rest, fetch_base(shop, source))
+
+
+def ready_of_image(shop: Workshop, agent: str, rest: str, base: Base) -> Ready:
+    """An image that has no definition file of its own: it gets the one that says where it came from."""
     if base.complete:
         return ready_as_it_was(base, _epoch(shop, base))
+    text = text_of_reference(agent, rest)
     return _ready_without_sections(shop, prepare(encode(text), file=shop.request.spec), base)
 
 
@@ -111,11 +116,7 @@ def _ready(shop: Workshop, prepared: Prepared, number: int, built: Built) -> Rea
 
 def _repacked(shop: Workshop, path: str) -> Ready:
     """A local image into a new one: what `apptainer build new.sif old.sif` makes."""
-    base = open_local_image(shop, path)
-    if base.complete:
-        return ready_as_it_was(base, _epoch(shop, base))
-    text = text_of_reference("localimage", path)
-    return _ready_without_sections(shop, prepare(encode(text), file=path), base)
+    return ready_of_image(shop, "localimage", path, open_local_image(shop, path))
 
 
 def _read_spec(spec: str) -> bytes | None:

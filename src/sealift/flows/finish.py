@@ -6,6 +6,7 @@ import contextlib
 import os
 import stat
 from array import array
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, BinaryIO
 
@@ -32,7 +33,7 @@ from sealift.store.hashing import digest_file
 def write_result(shop: Workshop, ready: Ready, target: Target) -> BuildResult:
     """Write the image that `ready` describes to `target`, or find that it lies there already."""
     place = target.place
-    identity = _identity(shop, ready, target)
+    identity = identity_of(shop, ready, target)
     note = known_target(shop, target, identity)
     unchanged = note is not None
     if note is None:
@@ -57,7 +58,7 @@ def write_result(shop: Workshop, ready: Ready, target: Target) -> BuildResult:
     )
 
 
-def _identity(shop: Workshop, ready: Ready, target: Target) -> str:
+def identity_of(shop: Workshop, ready: Ready, target: Target) -> str:
     """Names everything that decides the image's bytes: the packs are known by what they were made of."""
     return shop.key(
         "target",
@@ -82,47 +83,53 @@ def _of_layers(shop: Workshop, ready: Ready) -> str:
 
 
 def _merge_and_write(shop: Workshop, ready: Ready, target: Target) -> dict[str, Any]:
-    with contextlib.ExitStack() as stack:
-        with shop.watch.measure("merge"):
-            packs = [stack.enter_context(open_pack(path)) for path in ready.packs]
-            merged = merge(packs, base_count=ready.base_count)
-            merged = _normalised(shop, merged, ready, stack)
-            if target.is_layered:
-                from sealift.flows.ociout import without_sockets
-
-                merged = without_sockets(shop, merged)
-            merged = _without_tree_file(merged)
-            tree = tree_digest(merged.tree)
-        finished = Finished(ready=ready, merged=merged, tree=tree, layers=_layer_notes(ready, merged))
-        total = size_of(merged.tree) if target.kind == "directory" else None
+    with finished(shop, ready, layered=target.is_layered) as image:
+        total = size_of(image.merged.tree) if target.kind == "directory" else None
         shop.events(Began(task="write", label=f"writing {target.text}", total=total))
         with shop.watch.measure("write"):
-            written = _write(shop, finished, target)
+            written = _write(shop, image, target)
         shop.events(Ended(task="write"))
         return {
-            "tree_digest": tree,
-            "entries": len(merged.tree),
-            "layers": list(finished.layers),
+            "tree_digest": image.tree,
+            "entries": len(image.merged.tree),
+            "layers": list(image.layers),
             "size": written.size,
             "digest": written.digest,
         }
 
 
-def _write(shop: Workshop, finished: Finished, target: Target) -> Written:
+@contextlib.contextmanager
+def finished(shop: Workshop, ready: Ready, *, layered: bool = False) -> Iterator[Finished]:
+    """The image with its packs merged and normalised; `layered` for one of OCI's forms. Its packs are open within."""
+    with contextlib.ExitStack() as stack:
+        with shop.watch.measure("merge"):
+            packs = [stack.enter_context(open_pack(path)) for path in ready.packs]
+            merged = merge(packs, base_count=ready.base_count)
+            merged = _normalised(shop, merged, ready, stack)
+            if layered:
+                from sealift.flows.ociout import without_sockets
+
+                merged = without_sockets(shop, merged)
+            merged = _without_tree_file(merged)
+            tree = tree_digest(merged.tree)
+        yield Finished(ready=ready, merged=merged, tree=tree, layers=_layer_notes(ready, merged))
+
+
+def _write(shop: Workshop, image: Finished, target: Target) -> Written:
     """Each form has a file of its own, and is imported only where it is asked for."""
     match target.kind:
         case "sif" | "squashfs":
             from sealift.flows.sifout import write_file
 
-            return write_file(shop, finished, target)
+            return write_file(shop, image, target)
         case "directory":
             from sealift.flows.directoryout import write_directory
 
-            return write_directory(shop, finished, target)
+            return write_directory(shop, image, target)
         case "oci" | "oci-archive":
             from sealift.flows.ociout import write_oci
 
-            return write_oci(shop, finished, target)
+            return write_oci(shop, image, target)
 
 
 def _layer_notes(ready: Ready, merged: Merged) -> tuple[dict[str, Any], ...]:

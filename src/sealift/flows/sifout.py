@@ -24,7 +24,7 @@ def write_file(shop: Workshop, finished: Finished, target: Target) -> Written:
     place = target.place
     try:
         with atomic_file(place, mode=SIF_MODE if target.kind == "sif" else SQUASHFS_MODE) as file:
-            (_write_sif if target.kind == "sif" else _write_squashfs)(shop, finished, file)
+            (write_sif_to if target.kind == "sif" else _write_squashfs)(shop, finished, file)
             file.flush()
             return Written(size=file.seek(0, 2))
     except OSError as error:
@@ -35,7 +35,8 @@ def _write_squashfs(shop: Workshop, finished: Finished, file: BinaryIO) -> None:
     write_image(finished.merged, file, base_offset=0, options=shop.options, mtime=finished.ready.epoch, pool=shop.pool)
 
 
-def _write_sif(shop: Workshop, finished: Finished, file: BinaryIO) -> None:
+def write_sif_to(shop: Workshop, finished: Finished, file: BinaryIO) -> None:
+    """Write a SIF to an open, empty file."""
     epoch = finished.ready.epoch
     plan = plan_sif(_objects(finished))
     size = write_image(

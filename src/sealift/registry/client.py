@@ -146,6 +146,35 @@ class Registry:
 
         return self._first(reference, reference.digest, ask, self.retries())
 
+    def current_digest(self, reference: Reference) -> Digest | None:
+        """What a tag names now, asked without fetching anything; None where the registry does not say.
+
+        One HEAD request (distribution specification, checking if content exists), which Docker Hub does not count.
+        """
+        what = f"`{reference.familiar}`"
+
+        def ask(endpoint: Endpoint, retries: Retries) -> Digest | None:
+            path = f"manifests/{reference.wanted}"
+            headers = {"Accept": ACCEPT}
+            with contextlib.closing(
+                self._access.get(
+                    endpoint,
+                    path,
+                    what=what,
+                    headers=headers,
+                    method="HEAD",
+                    retries=retries,
+                    accept=(200, 400, 405, 501),  # some do not know the method
+                )
+            ) as response:
+                said = response.headers.get("docker-content-digest", "")
+            try:
+                return parse_digest(said)
+            except ValueError:
+                return None
+
+        return self._first(reference, None, ask, self.retries())
+
     def fetch_small(self, reference: Reference, descriptor: Descriptor, *, limit: int) -> bytes:
         """A small blob (a config) as bytes, verified."""
         if descriptor.size > limit:
