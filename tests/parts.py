@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.ground import apptainer, debian, users
+from tests.ground import apptainer, debian, foreign, users
 
 ADMIN_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
 
@@ -65,7 +65,7 @@ PARTS = (
     _programs("make", packages=("make",)),
     _programs("skopeo", packages=("skopeo",)),
     _programs("docker", "dockerd", "docker", packages=("docker.io",), also=("root",)),
-    _programs("podman", packages=("podman", "crun", "uidmap"), also=("subuid-user",)),
+    _programs("podman", "podman", "runc", packages=("podman", "runc", "uidmap"), also=("subuid-user",)),
     Part(
         name="apptainer",
         present=apptainer.present,
@@ -98,6 +98,12 @@ PARTS = (
         also=("busybox",),
     ),
     _programs("qemu-user", "qemu-aarch64-static", packages=("qemu-user-static",)),
+    Part(
+        name="own-binfmt",
+        present=foreign.can_have_own_table,
+        missing="this kernel has no table of binfmt_misc for each user namespace (6.7 has)",
+        also=("qemu-user",),
+    ),
     _programs("mmdebstrap", packages=("mmdebstrap",)),
     Part(
         name="mirror",

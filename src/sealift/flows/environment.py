@@ -12,10 +12,15 @@ _MARK = "\x01"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlainEnvironment:
-    """`values` are all exported variables; `refused` the scripts that do more than a shell-less reader understands."""
+    """`values` are all exported variables; `refused` the scripts that do more than a shell-less reader understands.
+
+    `growing` are those that would get another value if the scripts were carried out on `values`, with the value before
+    the scripts, None where there was none: `PATH=/opt/bin:$PATH`, for instance.
+    """
 
     values: Mapping[str, str]
     refused: tuple[str, ...]
+    growing: Mapping[str, str | None]
 
 
 def plain_environment(scripts: Mapping[str, str], start: Mapping[str, str]) -> PlainEnvironment:
@@ -33,7 +38,9 @@ def plain_environment(scripts: Mapping[str, str], start: Mapping[str, str]) -> P
     for name in start:
         if name not in first and name not in second:
             del values[name]
-    return PlainEnvironment(values=values, refused=refused)
+    again, _, _ = _carry_out(scripts, values, frozenset())
+    growing = {name: start.get(name) for name, value in values.items() if again.get(name) != value}
+    return PlainEnvironment(values=values, refused=refused, growing=growing)
 
 
 def _carry_out(

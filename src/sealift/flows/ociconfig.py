@@ -20,8 +20,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sealift.core.digest import Digest, sha256
-from sealift.core.event import Said
-from sealift.flows.environment import plain_environment
+from sealift.flows.environment import PlainEnvironment, plain_environment
 from sealift.flows.ready import Finished
 from sealift.flows.workshop import Workshop
 from sealift.oci.config import ImageConfig
@@ -31,7 +30,7 @@ from sealift.packs.merge import Merged
 from sealift.sections.base_environment import HOME, SCRIPTS, read_script
 from sealift.sections.draft import Draft
 from sealift.sections.labels import read_label_file
-from sealift.sections.oci_environment import ENVIRONMENT_FILE, runscript
+from sealift.sections.oci_environment import ENVIRONMENT_FILE, quoted, runscript
 from sealift.sections.root import CONTENT_LIMIT, Root, TreeRoot
 
 EXEC = f"{HOME}/actions/exec"
@@ -52,17 +51,15 @@ def configure(shop: Workshop, finished: Finished, diff_ids: Sequence[Digest]) ->
     raw = _object(json.loads(base.raw)) if base is not None and base.raw else {}
     root = tree_root(finished.merged)
     created = datetime.fromtimestamp(ready.epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    env, refused = image_environment(root, base)
-    if refused:
-        text = (
-            f"{', '.join(refused)} does more than set variables: engines that read only the image's Env miss the rest"
-        )
-        shop.events(Said(text=text))
+    env = image_environment(root, base)
+    if env.refused:
+        scripts = ", ".join(env.refused)
+        shop.say(f"{scripts} does more than set variables: engines that read only the image's Env miss the rest")
     entrypoint, command = start_of(root, base)
     run = {key: value for key, value in _object(raw.get("config")).items() if key not in _NOT_KEPT}
     run |= {
-        "Env": env,
-        "Entrypoint": entrypoint,
+        "Env": [f"{name}={value}" for name, value in env.values.items()],
+        "Entrypoint": [*_undoing(env), *entrypoint] if entrypoint[:1] == [EXEC] else entrypoint,
         "Cmd": command,
         "Labels": {
             **(base.labels if base is not None else {}),
@@ -98,9 +95,10 @@ def start_of(root: Root, base: ImageConfig | None) -> tuple[list[str], list[str]
     if root.look("/bin/sh").kind != "file":
         return entrypoint, command
     script = root.look(RUNSCRIPT).content
-    own = entrypoint[1:] if entrypoint[:1] == [EXEC] else entrypoint
+    # Of an image of ours, what stands behind EXEC is what was there at first.
+    own = entrypoint[entrypoint.index(EXEC) + 1 :] if EXEC in entrypoint else entrypoint
     if any(script == runscript(tuple(words), tuple(command)) for words in (entrypoint, own)):
-        return ([EXEC, *own], command) if own == entrypoint and has_environment(root) else (entrypoint, command)
+        return ([EXEC, *own] if has_environment(root) else own), command
     return [EXEC, *_words_of_script(script)], []
 
 
@@ -130,8 +128,19 @@ def has_environment(root: Root) -> bool:
     return False
 
 
-def image_environment(root: Root, base: ImageConfig | None) -> tuple[list[str], tuple[str, ...]]:
-    """`NAME=value` of all that is certain before a container starts, and the scripts that say more than that."""
+def _undoing(env: PlainEnvironment) -> list[str]:
+    """What gives variables that grow with each run of the scripts their first value, unless the caller set them."""
+    if not env.growing:
+        return []
+    lines = []
+    for name, before in env.growing.items():
+        back = f"unset {name}" if before is None else f"{name}={quoted(before)}"
+        lines.append(f'[ "${{{name}-}}" != {quoted(env.values[name])} ] || {back}\n')
+    return ["/bin/sh", "-c", "".join(lines) + 'exec "$@"', "sh"]
+
+
+def image_environment(root: Root, base: ImageConfig | None) -> PlainEnvironment:
+    """What is certain before a container starts."""
     start: dict[str, str] = {}
     for item in base.env if base is not None else ():
         name, _, value = item.partition("=")
@@ -142,8 +151,7 @@ def image_environment(root: Root, base: ImageConfig | None) -> tuple[list[str], 
         engines_own = f"env/{name}" in SCRIPTS and name != "90-environment.sh"
         if name.endswith(".sh") and not engines_own:
             scripts[f"{HOME}/env/{name}"] = root.look(f"{HOME}/env/{name}").content.decode("utf-8", "surrogateescape")
-    found = plain_environment(scripts, start)
-    return [f"{name}={value}" for name, value in found.values.items()], found.refused
+    return plain_environment(scripts, start)
 
 
 def _history(raw: Mapping[str, Any], below: int, created: str) -> list[dict[str, Any]]:
