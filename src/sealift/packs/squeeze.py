@@ -61,7 +61,9 @@ def squeeze(pieces: Iterable[bytes], target: BinaryIO, *, compression: Compressi
 
 
 def _parts(pieces: Iterable[bytes], length: int) -> Iterator[bytes]:
+    """Never none: nothing at all is no gzip stream."""
     part = bytearray()
+    count = 0
     for piece in pieces:
         at = 0
         while at < len(piece):
@@ -71,7 +73,8 @@ def _parts(pieces: Iterable[bytes], length: int) -> Iterator[bytes]:
             if len(part) == length:
                 yield bytes(part)
                 part.clear()
-    if part:
+                count += 1
+    if part or not count:
         yield bytes(part)
 
 
