@@ -72,6 +72,25 @@ def test_a_fault_behind_a_placeholder_stands_where_it_was_written() -> None:
     )
 
 
+@pytest.mark.parametrize("value", ["%oops", "%123456", "%o o\nb", "a\n%b", " %c"])
+def test_a_heading_that_a_value_makes(value: str) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        filled(HEAD + "%post\n{{ A }}\n true\n", A=value)
+    where = caught.value.where
+    assert where is not None
+    assert (where.line, where.column, where.length, where.text) == (4, 1, 7, "{{ A }}")
+    assert caught.value.others == ()
+
+
+def test_places_behind_a_placeholder_are_the_files() -> None:
+    text = HEAD + "%arguments\nA=1\nLONG=abc\ndef\n%files\n {{ LONG }} x {{\nA\n}} 'y\n%labels\n K {{ LONG }}\n"
+    stage = filled(text).definition.stages[0]
+    assert [(one.source, one.span.line, one.span.column, one.span.length) for one in stage.files[0].copies] == [
+        ("abc", 8, 2, 15),
+    ]
+    assert stage.sections[-1].span.line == 11
+
+
 def test_lines_of_a_script_are_those_of_the_file() -> None:
     text = HEAD + "%arguments\nA=1\n%post\na {{\nA\n}}\nb\n%runscript\nx\n%post\nc\n"
     script = filled(text).definition.stages[0].script("post")

@@ -109,8 +109,11 @@ def test_filled_text_knows_where_it_comes_from(text: str, values: dict[str, str]
         origin = filled.origin(offset)
         assert 0 <= origin < len(text)
         row = next(one for one in filled.segments if one.start <= offset < one.end)
-        if row.is_copy and text[row.origin_start : row.origin_end] == filled.text[row.start : row.end]:
+        if row.is_copy:
             assert text[origin] == character
+        else:
+            assert text[row.origin_start : row.origin_start + 2] == "{{"
+            assert origin == row.origin_start
 
 
 @given(TEXTS)

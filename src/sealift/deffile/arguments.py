@@ -117,7 +117,7 @@ def replace_placeholders(
     faults: dict[str, Fault] = {}
     at = length = 0
 
-    def put(piece: str, start: int, end: int) -> None:
+    def put(piece: str, start: int, end: int, *, is_copy: bool = True) -> None:
         nonlocal length
         if piece:
             segments.append(
@@ -126,6 +126,7 @@ def replace_placeholders(
                     end=length + len(piece),
                     origin_start=source.origin(start),
                     origin_end=source.origin(end, end=True),
+                    is_copy=is_copy,
                 )
             )
             out.append(piece)
@@ -141,7 +142,7 @@ def replace_placeholders(
                 faults[name] = _undefined(source, placeholder, (*given, *defaults), elsewhere)
             continue
         put(text[at : placeholder.start], at, placeholder.start)
-        put(_nested(value, given, defaults), placeholder.start, placeholder.end)
+        put(_nested(value, given, defaults), placeholder.start, placeholder.end, is_copy=False)
         consumed.add(name)
         at = placeholder.end
     put(text[at:], at, len(text))

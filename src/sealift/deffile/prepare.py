@@ -67,7 +67,6 @@ def check(
     values = (given or BuildArguments()).values
     reading = read(data, file=file)
     faults = list(reading.faults)
-    known = {(fault.id, fault.where) for fault in faults}
     cautions = list(reading.cautions)
     consumed: set[str] = set()
     stages: list[Stage] = []
@@ -82,8 +81,8 @@ def check(
         faults += replaced.faults
         texts.append(replaced.source.text)
         again = read_stage(replaced.source)
-        # What was wrong before the placeholders were filled is so still.
-        faults += (fault for fault in again.faults if (fault.id, fault.where) not in known)
+        if not first.faults:  # what was wrong before is so still
+            faults += again.faults
         if again.stage.is_empty:
             faults.append(empty_stage(first.stage))
             continue

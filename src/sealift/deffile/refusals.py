@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sealift.deffile.characters import BLANKS, lower, short, trim, words
+from sealift.deffile.characters import BLANKS, lower, printable, short, trim, words
 from sealift.deffile.findings import Fault
 from sealift.deffile.heredocs import heredoc_around
 from sealift.deffile.source import Source
@@ -98,6 +98,8 @@ def unknown_section(key: str, sections: Sequence[Section], row: int, *, look_aro
     start = section.span
     indent = len(line) - len(line.lstrip(BLANKS)) if start.column == 1 else 0
     where = replace(start, column=start.column + indent, length=len(word) or 1)
+    if printable(line) not in start.text:
+        where = start  # a placeholder stood here
     apptainer = f"invalid section(s) specified: {key}"
     return Fault(id=rule, message=message, apptainer=apptainer, where=where, hints=hints)
 

@@ -13,18 +13,15 @@ from sealift.errors import Span
 class Segment:
     """`text[start:end]` of a source comes from `[origin_start:origin_end]` of the file.
 
-    Equal lengths: copied, character by character. Else a placeholder was replaced, and every character of the
-    replacement stands where the placeholder stood.
+    A copy stands there character by character. Else a placeholder was replaced, and every character of the replacement
+    stands where the placeholder stood.
     """
 
     start: int
     end: int
     origin_start: int
     origin_end: int
-
-    @property
-    def is_copy(self) -> bool:
-        return self.end - self.start == self.origin_end - self.origin_start
+    is_copy: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -185,7 +185,7 @@ def _heading_traps(stage: Stage) -> Iterator[Caution]:
     for section in stage.sections:
         if section.app is not None:
             rest = (section.arguments or "").split(" ")[1:]
-            if any(rest):
+            if any(rest) and section.app:
                 yield Caution(
                     id="app-arguments",
                     message=f"only the first word after `%{section.name}` counts: `{' '.join(rest)}` is ignored",
