@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
+
+from sealift.errors import UsageError
 
 if TYPE_CHECKING:
     from sealift.flows.flags import BuildFlags
@@ -48,4 +51,10 @@ def section_flags(options: argparse.Namespace) -> BuildFlags:
 def build_environment(options: argparse.Namespace, environment: Mapping[str, str]) -> Mapping[str, str]:
     """The caller's environment, with `--tmpdir` in it."""
     folder = getattr(options, "tmpdir", None)
-    return environment if folder is None else {**environment, "SEALIFT_TMPDIR": folder}
+    if folder is None:
+        return environment
+    if not os.path.isdir(folder):
+        raise UsageError(f"`--tmpdir {folder}`: there is no such folder", hints=(f"mkdir -p {folder}",))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"`--tmpdir {folder}` cannot be written", hints=("name another: --tmpdir /var/tmp",))
+    return {**environment, "SEALIFT_TMPDIR": os.path.abspath(folder)}

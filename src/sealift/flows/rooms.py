@@ -10,15 +10,20 @@ from sealift.flows.workshop import Workshop
 from sealift.sandbox.abilities import choose_footing, probe
 from sealift.sandbox.container import Sandbox, open_sandbox
 from sealift.sandbox.spec import Footing, HostPath, Lower, SandboxSpec
-from sealift.sandbox.workfolder import choose_work_place, work_folder
+from sealift.sandbox.workfolder import BUILD_PLACES, ENOUGH, choose_work_place, work_folder
 
 
 def find_footing(shop: Workshop) -> Footing:
     """The best way that a sandbox can stand here; HostError with what stands in the way."""
     host = probe(shop.request.environment)
     place = choose_work_place(shop.request.environment)
+    named = [shop.request.environment.get(name) for name in BUILD_PLACES]
     for verdict in place.passed:
-        shop.events(Said(text=f"not building in {verdict.folder}: {verdict.why}", level="debug"))
+        why = verdict.why or (
+            "it is memory" if verdict.free >= ENOUGH else f"only {verdict.free >> 20} MiB are free there"
+        )
+        level = "warning" if verdict.folder in named else "debug"
+        shop.events(Said(text=f"not building in {verdict.folder}: {why}", level=level))
     footing = choose_footing(host, place)
     shop.events(Said(text=f"sandbox: {footing.mode} ({footing.reason})", level="debug"))
     if footing.mode == "single" and not footing.notify:

@@ -18,7 +18,10 @@ from dataclasses import dataclass
 from sealift.errors import HostError
 from sealift.system.mounts import UpperVerdict, can_be_upper
 
-PLACES = ("SEALIFT_TMPDIR", "APPTAINER_TMPDIR", "SINGULARITY_TMPDIR", "TMPDIR")
+BUILD_PLACES = ("SEALIFT_TMPDIR", "APPTAINER_TMPDIR", "SINGULARITY_TMPDIR")
+"""Variables that name a folder for builds alone: who sets one means it."""
+
+PLACES = (*BUILD_PLACES, "TMPDIR")
 ENOUGH = 2 << 30
 """Bytes free below which another place is preferred."""
 
@@ -51,7 +54,7 @@ def choose_work_place(
 ) -> WorkPlace:
     """The first folder that can hold an upper layer and has `need` bytes free; else the best of what there is.
 
-    A folder on tmpfs is taken last: it is memory. `file_systems` says of folders what they lie on, against the kernel
+    A folder on tmpfs is taken last, for it is memory, unless it was named for builds. `file_systems` says of folders what they lie on, against the kernel
     (doctor's and tests' way to see another host). HostError when nothing can be written at all.
     """
     verdicts = [
@@ -59,8 +62,9 @@ def choose_work_place(
         for folder in (folders if folders is not None else candidates(environment))
     ]
     roomy = [each for each in verdicts if each.good and each.free >= need]
+    named = [environment.get(name) for name in BUILD_PLACES]
     order = [
-        *(each for each in roomy if each.file_system not in ("tmpfs", "ramfs")),
+        *(each for each in roomy if each.file_system not in ("tmpfs", "ramfs") or each.folder in named),
         *roomy,
         *sorted((each for each in verdicts if each.good), key=lambda each: -each.free),
     ]
