@@ -7,15 +7,19 @@ from hypothesis import strategies as st
 from sealift.core.digest import Digest
 from sealift.core.reference import (
     DockerArchiveSource,
+    DockerDaemonSource,
     LayoutArchiveSource,
     LayoutSource,
+    OrasSource,
     Reference,
+    default_image_name,
     parse_reference,
     parse_source,
 )
 from sealift.errors import UsageError
 
 DIGEST = Digest("sha256:" + "0123456789abcdef" * 4)
+ORAS = OrasSource(reference=Reference(registry="localhost:5000", repository="a/app", tag="1"))
 NAMES = "a name has lower-case letters, digits and single `.`, `_`, `-` between them"
 
 
@@ -118,6 +122,15 @@ def test_a_name_has_an_end() -> None:
         ("docker-archive://x.tar", DockerArchiveSource(path="x.tar")),
         ("docker-archive:x.tar:app:1", DockerArchiveSource(path="x.tar", name="app:1")),
         ("docker-archive:x.tar:@2", DockerArchiveSource(path="x.tar", name="@2")),
+        ("docker-daemon:app:1", DockerDaemonSource(name="app:1")),
+        ("docker-daemon://quay.io/a/app:1", DockerDaemonSource(name="quay.io/a/app:1")),
+        (f"docker-daemon:app@{DIGEST}", DockerDaemonSource(name=f"app@{DIGEST}")),
+        (f"docker-daemon:{DIGEST}", DockerDaemonSource(name=str(DIGEST))),
+        ("oras://localhost:5000/a/app:1", ORAS),
+        (
+            f"oras://localhost:5000/a/app:1@{DIGEST}",
+            OrasSource(reference=ORAS.reference.pinned(DIGEST)),
+        ),
         ("hello.def", None),
         ("./a:b", None),
         ("C:x", None),
@@ -131,7 +144,20 @@ def test_sources(text: str, source: object) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("docker-daemon:app:1", "`docker-daemon:app:1`: Sealift does not fetch from `docker-daemon:`"),
+        ("docker-daemon:app", "`docker-daemon:app` names no tag, which images of a daemon need"),
+        ("docker-daemon:", "`docker-daemon:` names no image"),
+        (
+            f"docker-daemon:app:1@{DIGEST}",
+            f"`docker-daemon:app:1@{DIGEST}` has a tag and a digest, and daemons take one of them",
+        ),
+        ("oras:x", "`oras:x`: `//` is missing behind `oras:`"),
+        ("oras://", "`oras://` names no image"),
+        ("oras://oras://x", "`oras://oras://x` says oras:// twice"),
+        ("Oras://x", "`Oras://x`: a scheme is written in lower case"),
+        ("shub://a/b", "`shub://a/b`: Sealift does not fetch from `shub:`"),
+        ("buildkit://.", "`buildkit://.`: Sealift does not fetch from `buildkit:`"),
+        ("dockerfile://.", "`dockerfile://.`: Sealift does not fetch from `dockerfile:`"),
+        ("containers-storage:x:1", "`containers-storage:x:1`: Sealift does not fetch from `containers-storage:`"),
         ("library://alpine", "`library://alpine`: Sealift does not fetch from `library:`"),
         ("https://host/x.sif", "`https://host/x.sif`: Sealift does not fetch from `https:`"),
         ("Docker://ubuntu", "`Docker://ubuntu`: a scheme is written in lower case"),
@@ -149,7 +175,30 @@ def test_wrong_sources(text: str, message: str) -> None:
     assert caught.value.hints != ()
 
 
-@pytest.mark.parametrize("text", ["oci:dir:v1", "oci-archive:f.tar:v1", "docker-archive:f.tar:app:1", "oci:dir"])
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("docker://ubuntu", "ubuntu_latest.sif"),
+        ("oras://quay.io/a/app:1", "app_1.sif"),
+        ("docker-daemon:quay.io/a/app:1", "app_1.sif"),
+        (f"docker-daemon:{DIGEST}", "image.sif"),
+    ],
+)
+def test_the_file_that_pull_writes(text: str, name: str) -> None:
+    assert default_image_name(text) == name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "oci:dir:v1",
+        "oci-archive:f.tar:v1",
+        "docker-archive:f.tar:app:1",
+        "oci:dir",
+        "docker-daemon:app:1",
+        "oras://quay.io/a/app:1",
+    ],
+)
 def test_sources_print_as_they_are_read(text: str) -> None:
     assert str(parse_source(text)) == text
 

@@ -12,7 +12,7 @@ from sealift.deffile.values import Definition, Stage
 from sealift.deffile.vocabulary import show_keyword
 from sealift.errors import DefinitionError, HostError, Span, UsageError
 from sealift.flows.base import Base, fetch_base, open_local_image
-from sealift.flows.flags import chosen_sections, with_variables
+from sealift.flows.flags import chosen_sections
 from sealift.flows.packagers import TOOLS, find_tools
 from sealift.flows.workshop import Workshop
 from sealift.system.distribution import install_hints, own_families
@@ -71,10 +71,13 @@ def base_of_stage(shop: Workshop, stage: Stage) -> Base:
 
 def source_text(stage: Stage) -> str:
     """The stage's image as one would name it on the command line."""
-    agent = stage.bootstrap
-    # Apptainer puts `Registry:` and `Namespace:` before the name as they are, for all agents but oras.
-    parts = [stage.source] if agent == "oras" else [stage.key("registry"), stage.key("namespace"), stage.source]
-    name = "/".join(part if number else part.strip("/") for number, part in enumerate(filter(None, parts)))
+    agent, name = stage.bootstrap, stage.source
+    if agent == "docker":
+        name = name.strip("/")
+    if agent != "oras":
+        # Apptainer puts `Namespace:` and `Registry:` before the name as they are.
+        for key in ("namespace", "registry"):
+            name = f"{stage.key(key).strip('/')}/{name}" if stage.key(key) else name
     return f"{agent}://{name}" if agent in ("docker", "oras") else f"{agent}:{name}"
 
 
@@ -124,14 +127,16 @@ def _running(shop: Workshop, stage: Stage) -> Iterator[tuple[str, Span, str]]:
     """What runs programs of the new root: for people, where it stands, and how to do without."""
     if stage.bootstrap in _RUNNING:
         yield f"`Bootstrap: {stage.bootstrap}`", _place(stage, "bootstrap"), "begin with an image: Bootstrap: docker"
-    chosen = chosen_sections(with_variables(shop.request.flags, shop.request.environment))
-    for app in stage.apps if chosen is None or "post" in chosen else ():
+    # `--section` leaves out no `%post`, neither here nor in Apptainer.
+    for app in stage.apps:
         if app.body("appinstall"):
-            yield "`%appinstall`", app.spans["appinstall"], "leave its sections out: --section none"
-    for name, way_out in (("post", "leave it out: --section none"), ("test", "leave it out: --notest")):
-        script = stage.script(name)
-        if script.text and (chosen is None or name in chosen) and not (name == "test" and shop.request.no_test):
-            yield f"`%{name}`", script.spans[0] if script.spans else stage.span, way_out
+            yield "`%appinstall`", app.spans["appinstall"], "convert the base without it"
+    post, test = stage.script("post"), stage.script("test")
+    if post.text:
+        yield "`%post`", post.spans[0], "convert the base without it"
+    chosen = chosen_sections(shop.request.flags)
+    if test.text and not shop.request.no_test and (chosen is None or "test" in chosen):
+        yield "`%test`", test.spans[0], "leave it out: --notest"
 
 
 def check_agents(definition: Definition) -> None:
