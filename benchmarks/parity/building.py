@@ -70,8 +70,8 @@ class Place:
             env |= {"HOME": str(at), "USER": "root", "LOGNAME": "root", "SEALIFT_CACHE_DIR": str(at / "cache")}
             program = shutil.which(argv[0], path=env["PATH"]) or argv[0]
             return subprocess.run([program, *argv[1:]], cwd=at, env=env, input=b"", capture_output=True, check=False)
-        program = parts.program("apptainer") if argv[0] == "apptainer" else argv[0]
-        return self.as_user([program or argv[0], *argv[1:]], cwd=at, env=env)
+        found = parts.program("apptainer") if argv[0] == "apptainer" else None
+        return self.as_user([found or argv[0], *argv[1:]], cwd=at, env=env)
 
 
 def prepare(place: Place, chosen: Iterable[Builder]) -> None:
@@ -90,8 +90,9 @@ def prepare(place: Place, chosen: Iterable[Builder]) -> None:
         if not builder.as_root:
             place.as_user.give(at)
     place.as_user.give(bases)
-    for program, target in (("apptainer", "apptainer.sif"), ("sealift", "sealift.sif")):
-        _succeed(place, (program, "build", *_OWN_OPTIONS[program], f"../bases/{target}", "base.def"))
+    for builder in (APPTAINER, SEALIFT):
+        options = _OWN_OPTIONS[builder.program]
+        _succeed(place, (builder.program, "build", *options, f"../bases/{builder.name}.sif", "base.def"))
     _succeed(place, ("apptainer", "build", "--fakeroot", "--sandbox", "../bases/sandbox", "../bases/apptainer.sif"))
     if any(builder.as_root for builder in chosen):
         _prepare_for_root(place, bases)

@@ -5,6 +5,7 @@
 # Options: --build-arg A=1          more arguments of `build`, the same for both
 # Ask: run IMAGE one "two words"    a question to the finished image, the same for both; any number of them
 # Fails: 3                          both refuse it, and Sealift ends with this code
+# Refused by Apptainer: why         Sealift alone builds it
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "tests" / "definitions"
 IMAGE = "IMAGE"
 """Stands for the image in a question."""
 
-_FIELD = re.compile(r"# (Covers|Options|Ask|Fails): *(.*)")
+_FIELD = re.compile(r"# (Covers|Options|Ask|Fails|Refused by Apptainer): *(.*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,8 @@ class Case:
     asks: tuple[tuple[str, ...], ...] = ()
     fails: int | None = None
     """The exit code of Sealift's refusal; None for a file that builds."""
+    refused: str = ""
+    """Why Apptainer cannot build what Sealift can."""
 
     @property
     def name(self) -> str:
@@ -48,15 +51,19 @@ def read_case(path: Path) -> Case:
             found.append((match[1], match[2].strip()))
         elif found:
             found[-1] = (found[-1][0], f"{found[-1][1]} {line[1:].strip()}")
-    values = {key: [value for name, value in found if name == key] for key in ("Covers", "Options", "Ask", "Fails")}
-    if len(values["Covers"]) != 1:
+
+    def values(key: str) -> list[str]:
+        return [value for name, value in found if name == key]
+
+    if len(values("Covers")) != 1:
         raise ValueError(f"{path} does not say what it covers")
     return Case(
         path=path,
-        covers=values["Covers"][0],
-        options=tuple(word for text in values["Options"] for word in shlex.split(text)),
-        asks=tuple(tuple(shlex.split(text)) for text in values["Ask"]),
-        fails=int(values["Fails"][0]) if values["Fails"] else None,
+        covers=values("Covers")[0],
+        options=tuple(word for text in values("Options") for word in shlex.split(text)),
+        asks=tuple(tuple(shlex.split(text)) for text in values("Ask")),
+        fails=next(map(int, values("Fails")), None),
+        refused=next(iter(values("Refused by Apptainer")), ""),
     )
 
 

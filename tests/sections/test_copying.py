@@ -268,6 +268,37 @@ def test_from_a_stage(tmp_path: Path, stage: Path, source: str, destination: str
     assert sorted(listing(root)) == paths
 
 
+@pytest.mark.parametrize(
+    ("source", "paths"),
+    [
+        ("/opt", ["opt", "opt/[z]", "opt/real"]),
+        ("/opt/", ["[z]", "real"]),
+        ("/opt/.", ["opt", "opt/[z]", "opt/real"]),
+        ("/./", ["opt", "opt/[z]", "opt/real"]),
+        ("/op*/", ["[z]", "real"]),
+    ],
+)
+def test_a_slash_behind_means_the_content(tmp_path: Path, stage: Path, source: str, paths: list[str]) -> None:
+    root = tmp_path / "root"
+    (root / "there").mkdir(parents=True)
+    inside = Inside(root=str(root), work=str(tmp_path))
+    assert copy_from_stage(inside, root=str(stage), copies=[[source, "/there", 0]], umask=0o002) == []
+    found = [path for path in sorted(listing(root / "there")) if "real/" not in path and "view" not in path]
+    assert found == paths
+
+
+def test_names_of_one_file_stay_one_file(tmp_path: Path, stage: Path) -> None:
+    os.link(stage / "opt/real/file", stage / "opt/real/sub/twin")
+    root = tmp_path / "root"
+    root.mkdir()
+    inside = Inside(root=str(root), work=str(tmp_path))
+    copies = [["/opt/real", "/copy", 0], ["/opt/real/file", "/apart", 1]]
+    assert copy_from_stage(inside, root=str(stage), copies=copies, umask=0o002) == []
+    inodes = [(root / path).stat().st_ino for path in ("copy/file", "copy/sub/twin", "apart")]
+    assert inodes[0] == inodes[1] != inodes[2]
+    assert stat.S_IMODE((root / "copy/sub/twin").stat().st_mode) == 0o4711
+
+
 def test_from_a_stage_everything_is_kept(tmp_path: Path, stage: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()

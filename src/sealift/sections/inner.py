@@ -76,18 +76,24 @@ def copy_from_stage(
 
     faults = []
     for pattern, destination, row in copies:
-        absolute = "/" + pattern.lstrip("/")
-        for path in match_in(root, absolute):
+        for path in match_in(root, _clean(pattern)):
             try:
                 real = follow(path, link)
                 if not os.path.lexists(root + real):
                     raise CopyError(f"`{path}` is not there to be copied")  # noqa: TRY301
-                copier.copy(root + real, destination or path, name=os.path.basename(path.rstrip("/")))
+                # With a slash behind it, a folder's content is meant.
+                copier.copy(root + real, destination or path, name=os.path.basename(path))
             except CopyError as error:
                 faults.append([row, str(error).replace(root, "")])
             except OSError as error:
                 faults.append([row, f"`{path}` cannot be copied: {(error.strerror or '').lower()}"])
     return faults
+
+
+def _clean(pattern: str) -> str:
+    """From the stage's root, without `.` and `..`; a slash at the end stays."""
+    clean = "/" + os.path.normpath("/" + pattern).lstrip("/")
+    return clean + "/" if pattern.endswith("/") and clean != "/" else clean
 
 
 def added_to_json(added: Sequence[Added]) -> list[list[Any]]:
