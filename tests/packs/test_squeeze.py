@@ -1,4 +1,4 @@
-"""Compressed streams: the same bytes whatever the pieces and workers, and readable by programs that we did not write."""
+"""Compressed streams: the same bytes whatever the pieces and workers, and readable by programs that are not ours."""
 
 from __future__ import annotations
 
