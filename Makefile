@@ -3,7 +3,7 @@ BIN := .venv/bin
 # Extra arguments: `make test-fast ARGS="-k merge"`, `make bench ARGS="--only cold"`.
 ARGS ?=
 
-.PHONY: help setup demo test test-fast lint bench clean
+.PHONY: help setup demo test test-fast lint bench parity clean
 
 help:
 	@echo "make setup      .venv with the sealift command, and the system packages it wants"
@@ -12,6 +12,7 @@ help:
 	@echo "make test-fast  the quick tests"
 	@echo "make lint       ruff, mypy, import contracts"
 	@echo "make bench      the table beside Apptainer"
+	@echo "make parity     the same definition files built by Apptainer and by Sealift: docs/parity.md"
 
 setup:
 	@tools/setup.sh
@@ -39,6 +40,9 @@ lint: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)
+
+parity: setup
+	$(BIN)/python -m benchmarks.parity $(ARGS)
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build examples/hello/hello.sif

@@ -74,6 +74,14 @@ class Place:
         return self.as_user([found or argv[0], *argv[1:]], cwd=at, env=env)
 
 
+def versions(place: Place) -> dict[str, str]:
+    """What the two programs say of themselves."""
+    return {
+        program: place.run((program, "--version"), at=place.folder / program).stdout.decode().strip()
+        for program in ("apptainer", "sealift")
+    }
+
+
 def prepare(place: Place, chosen: Iterable[Builder]) -> None:
     """Make the bases: those of `ground`, and three local images that Apptainer and Sealift built of base.def."""
     bases = place.folder / "bases"
