@@ -45,6 +45,14 @@ def running(argv: list[str], *, log: Path, answers: str | Path, env: dict[str, s
             process.wait()
 
 
+def wait_for(answers: str | Path) -> None:
+    """Return when a service that was started otherwise accepts; AssertionError when it takes too long."""
+    deadline = time.monotonic() + PATIENCE
+    while not _accepts(answers):
+        assert time.monotonic() < deadline, f"nobody answers at {answers}"
+        time.sleep(0.05)
+
+
 def _accepts(where: str | Path) -> bool:
     family = socket.AF_UNIX if isinstance(where, Path) else socket.AF_INET
     address = str(where) if isinstance(where, Path) else (where.rpartition(":")[0], int(where.rpartition(":")[2]))
