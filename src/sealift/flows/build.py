@@ -184,6 +184,7 @@ def _metadata_of_base(shop: Workshop, prepared: Prepared, stage: Stage, base: Ba
             architecture=shop.architecture.oci,
             epoch=epoch,
             config=base.config_to_add,
+            complete=base.complete,
             force=shop.request.force,
             sections=chosen_sections(shop.request.flags),
         )

@@ -17,6 +17,8 @@ TREE_LABEL = "sealift.tree-digest"
 """Label and annotation: the digest of the image's tree, by which an image of ours is known when it comes back."""
 DEFINITION_LABEL = "sealift.definition-digest"
 """Label and annotation: the SHA-256 of the definition file."""
+OWN_LABELS = frozenset({TREE_LABEL, DEFINITION_LABEL})
+"""What is said of one image, and is not handed on to those that are built on it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

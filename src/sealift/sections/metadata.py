@@ -43,10 +43,15 @@ class Metadata:
     notices: tuple[str, ...] = ()
 
 
-def begin(root: Root, stage: Stage, *, config: ImageConfig | None = None) -> tuple[Added, ...]:
-    """What is added right after the bootstrap. `config` is the base's, where it is an OCI image."""
+def begin(
+    root: Root, stage: Stage, *, config: ImageConfig | None = None, complete: bool = False
+) -> tuple[Added, ...]:
+    """What is added right after the bootstrap. `config` is the base's, where it is an OCI image.
+
+    `complete` says that the base is an image of ours, whichever agent brought it: what it has stays, as of a local one.
+    """
     draft = Draft(root=root)
-    begin_in(draft, stage, config=config)
+    begin_in(draft, stage, config=config, complete=complete)
     return draft.finish()
 
 
@@ -89,12 +94,13 @@ def whole(
     architecture: str,
     epoch: int,
     config: ImageConfig | None = None,
+    complete: bool = False,
     force: bool = False,
     sections: frozenset[str] | None = None,
 ) -> Metadata:
     """`begin` and `finish` at once, for an image without `%setup`, `%files` and `%post`."""
     draft = Draft(root=root)
-    begin_in(draft, stage, config=config)
+    begin_in(draft, stage, config=config, complete=complete)
     notices = finish_in(
         draft,
         stage,
@@ -107,9 +113,9 @@ def whole(
     return Metadata(added=draft.finish(), inspect=inspect_json(draft), notices=notices)
 
 
-def begin_in(draft: Draft, stage: Stage, *, config: ImageConfig | None = None) -> None:
+def begin_in(draft: Draft, stage: Stage, *, config: ImageConfig | None = None, complete: bool = False) -> None:
     if stage.header:  # without one, it is an update of what has all of that
-        add_base_environment(draft, overwrite=stage.bootstrap not in KEEPING)
+        add_base_environment(draft, overwrite=stage.bootstrap not in KEEPING and not complete)
     if stage.bootstrap in WITHOUT_RUNSCRIPT:
         draft.write(f"{HOME}/runscript", b"#!/bin/sh\n", 0o755)
     if config is not None:

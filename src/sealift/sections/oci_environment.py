@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable
 
 from sealift.oci.config import ImageConfig
+from sealift.oci.image import OWN_LABELS
 from sealift.sections.base_environment import HOME, read_script
 from sealift.sections.draft import Draft
 from sealift.sections.labels import to_compact_json, write_labels
@@ -25,7 +26,7 @@ _PLAIN = re.compile(r"""[^"\\$`'}\x00-\x1f\x7f]*""")
 def add_oci_config(draft: Draft, config: ImageConfig) -> None:
     draft.write(f"{HOME}/runscript", runscript(config.entrypoint, config.cmd), 0o755)
     draft.write(ENVIRONMENT_FILE, environment_script(config.env), 0o755)
-    write_labels(draft, config.labels)
+    write_labels(draft, {name: text for name, text in config.labels.items() if name not in OWN_LABELS})
 
 
 def oci_config_json(config: ImageConfig) -> bytes:
