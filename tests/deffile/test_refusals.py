@@ -46,6 +46,7 @@ RULES = {
     "missing-interpreter",
     "no-bootstrap",
     "no-header",
+    "nul-character",
     "not-a-definition-file",
     "repeated-agent",
     "section-in-heredoc",

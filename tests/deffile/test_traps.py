@@ -68,6 +68,7 @@ TRAPS = {
     "files-not-from",
     "files-single-quote",
     "files-third-word",
+    "files-without-source",
     "header-comment",
     "heading-in-heredoc",
     "label-colon",

@@ -34,10 +34,15 @@ _READ = {
 """Which keywords each agent reads; zypper reads all that are left."""
 
 
+def is_read(agent: str, key: str) -> bool:
+    """Does the agent look at this key of the header? One that is not known reads all."""
+    read = _READ.get(agent)
+    return read is None or key in read
+
+
 def header_traps(stage: Stage) -> Iterator[Caution]:
-    read = _READ.get(stage.bootstrap)
-    for field in stage.fields if read is not None else ():
-        if read is not None and field.key not in (*_ALWAYS, *read):
+    for field in stage.fields:
+        if field.key not in _ALWAYS and not is_read(stage.bootstrap, field.key):
             yield Caution(
                 id="unread-header-key",
                 message=f"`Bootstrap: {stage.bootstrap}` does not read `{show_keyword(field.key)}:`",

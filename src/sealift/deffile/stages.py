@@ -8,6 +8,7 @@ from collections.abc import Container, Iterator, Mapping
 from sealift.deffile.arguments import has_placeholder
 from sealift.deffile.characters import quoted, words
 from sealift.deffile.findings import Caution, Fault
+from sealift.deffile.headertraps import is_read
 from sealift.deffile.values import Definition, FileGroup, Stage
 from sealift.deffile.vocabulary import AGENTS, nearest, show_keyword
 
@@ -79,6 +80,7 @@ def find_build_faults(definition: Definition, *, unsure: Container[int] = ()) ->
             if names_known or definition.find_stage(group.from_stage or "") is not None:
                 faults += _unknown_stage(definition, number, group)
         faults += _app_faults(stage)
+        faults += _nul_faults(stage)
         faults += _shell_faults(stage)
     return faults
 
@@ -223,7 +225,7 @@ def _unknown_stage(definition: Definition, number: int, group: FileGroup) -> Ite
             where=group.span,
             hints=(hint,),
         )
-    elif found >= number and group.copies:
+    elif found >= number and any(copy.source for copy in group.copies):
         yield Fault(
             id="later-stage",
             message=f"stage `{name}` is not built yet where its files are wanted",
@@ -244,6 +246,27 @@ def _app_faults(stage: Stage) -> Iterator[Fault]:
                 where=span,
                 hints=(f"write one space: %{section} NAME",),
             )
+
+
+def _nul_faults(stage: Stage) -> Iterator[Fault]:
+    """NUL characters where the system is given a path, an address or an argument, none of which can hold one."""
+    places = [field.span for field in stage.fields if "\0" in field.value and is_read(stage.bootstrap, field.key)]
+    for group in stage.files:
+        for copy in group.copies if not group.is_ignored else ():
+            # A shell expands the host's sources, and drops the character.
+            if "\0" in copy.destination or ("\0" in copy.source and not group.from_host):
+                places.append(copy.span)
+    scripts = [stage.script(name) for name in ("pre", "setup", "post")]
+    places += [one.spans[-1] for one in scripts if one.text and "\0" in one.arguments.split("#")[0]]
+    places += [next(iter(app.spans.values())) for app in stage.apps if "\0" in app.name]
+    for place in places:
+        yield Fault(
+            id="nul-character",
+            message="a NUL character, shown as `\u2400`, can be part of no path, address or argument",
+            apptainer="invalid argument",
+            where=place,
+            hints=(f"remove it: tr -d '\\0' < {quoted(place.file)} > NEW",),
+        )
 
 
 def _shell_faults(stage: Stage) -> Iterator[Fault]:

@@ -53,6 +53,13 @@ def _file_line_traps(source: Source, token: Token) -> Iterator[Caution]:
                 where=where,
                 hints=(f"use double quotes: {line.replace(chr(39), chr(34))}",),
             )
+        elif not words or not _unquoted(words, 0):
+            yield Caution(
+                id="files-without-source",
+                message="the source has no name, so that nothing is copied",
+                where=where,
+                hints=("write: SOURCE DESTINATION",),
+            )
         elif "\\ " in line:
             yield Caution(
                 id="files-backslash",

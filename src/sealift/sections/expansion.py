@@ -102,7 +102,7 @@ def expand(source: str, *, cwd: str, env: Mapping[str, str], patterns: bool = Tr
     script = (
         ("" if patterns else "set -f\n")
         + "for word in "
-        + source.replace(" ", "\\ ")
+        + source.replace(" ", "\\ ").replace("\0", "")  # a shell drops NUL, and no argument can hold one
         + " ; do\nprintf '%s\\0' \"$word\"\ndone\n"
     )
     argv = [shell, *(("--norc", "--noprofile") if shell.endswith("bash") else ()), "-c", script]
