@@ -13,6 +13,7 @@ import pytest
 
 from sealift.cli.app import main
 from tests.ground import layouts
+from tests.ground.tiny import PROGRAMS, make_tiny_root
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,3 +66,20 @@ def small_layout(tmp_path) -> Path:
     first = tar_of({"etc": None, "etc/one": b"1\n", "etc/two": b"2\n", "data": None, "data/big": os.urandom(300_000)})
     second = tar_of({"etc/.wh.two": b"", "etc/three": b"3\n"})
     return layouts.write_layout(tmp_path / "layout", [first, second], config={"Env": ["A=1"]})
+
+
+@pytest.fixture(scope="session")
+def shell_tar(session_folder: Path) -> bytes:
+    """A tar stream of a root with a shell and some programs, everything root's."""
+    root = make_tiny_root(session_folder / "shell-root", (*PROGRAMS, "sleep", "find", "kill"))
+    target = io.BytesIO()
+
+    def owned(member: tarfile.TarInfo) -> tarfile.TarInfo:
+        member.uid = member.gid = member.mtime = 0
+        member.uname = member.gname = ""
+        return member
+
+    with tarfile.open(fileobj=target, mode="w") as tar:
+        for name in sorted(os.listdir(root)):
+            tar.add(root / name, name, filter=owned)
+    return target.getvalue()

@@ -54,8 +54,9 @@ def choose_work_place(
 ) -> WorkPlace:
     """The first folder that can hold an upper layer and has `need` bytes free; else the best of what there is.
 
-    A folder on tmpfs is taken last, for it is memory, unless it was named for builds. `file_systems` says of folders what they lie on, against the kernel
-    (doctor's and tests' way to see another host). HostError when nothing can be written at all.
+    A folder on tmpfs is taken last, for it is memory, unless it was named for builds. `file_systems` says of folders
+    what they lie on, against the kernel (doctor's and tests' way to see another host). HostError when nothing can be
+    written at all.
     """
     verdicts = [
         can_be_upper(folder, file_system=(file_systems or {}).get(folder))
