@@ -81,9 +81,9 @@ class _Extraction:
         try:
             for job in self._jobs(files):
                 self._submit(job)
-            while self._pending:
-                self._pending.popleft().result()
+            self._wait(0)
         finally:
+            # Nothing may write any more when the caller clears away what is there.
             for future in self._pending:
                 future.cancel()
             for future in self._pending:
@@ -116,8 +116,12 @@ class _Extraction:
 
     def _submit(self, job: Callable[[], None]) -> None:
         self._pending.append(self._pool.submit(job))
-        while len(self._pending) > JOBS_AHEAD:
-            self._pending.popleft().result()
+        self._wait(JOBS_AHEAD)
+
+    def _wait(self, left: int) -> None:
+        while len(self._pending) > left:
+            self._pending[0].result()
+            self._pending.popleft()
 
     def _jobs(self, files: array[int]) -> Iterator[Callable[[], None]]:
         """Files with their tails in one fragment go together, so that it is decompressed once."""
