@@ -6,7 +6,6 @@ changed runs nothing. `%pre` and `%setup` may do anything on the host: a stage t
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import secrets
@@ -14,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from sealift.core.digest import Digest, from_raw
 from sealift.deffile.prepare import Prepared
 from sealift.deffile.values import Stage
 from sealift.errors import DefinitionError, SealiftError
@@ -25,15 +23,13 @@ from sealift.flows.bringing import copies_of, copy_from_host, copy_from_stage, s
 from sealift.flows.failed import keep_failed
 from sealift.flows.flags import chosen_sections
 from sealift.flows.given import Given, look_at_given
+from sealift.flows.mountedform import form_to_change, mounted_form
 from sealift.flows.rooms import find_footing, opened_sandbox
 from sealift.flows.running import run_script, run_step
 from sealift.flows.sources import digest_sources
 from sealift.flows.testvariables import builders_variables, lasting
 from sealift.flows.updating import is_update
 from sealift.flows.workshop import Workshop, check_pack, digest_of, verify_pack
-from sealift.packs.image import write_image
-from sealift.packs.merge import merge
-from sealift.packs.pack import open_pack
 from sealift.sandbox.container import Sandbox
 from sealift.sandbox.furnish import PRIVATE
 from sealift.sandbox.hosttmp import Look, look, written_since
@@ -210,29 +206,6 @@ def _found(shop: Workshop, key: str) -> dict[str, Any] | None:
 # Running.
 
 
-def _shows_itself(path: str) -> bool:
-    """Has the pack nothing that speaks of layers below it? A mount would show a whiteout as a device."""
-    with open_pack(path) as pack:
-        return not pack.whiteouts and not pack.lower_links
-
-
-def mounted_form(shop: Workshop, packs: Sequence[str], keys: Sequence[str]) -> str:
-    """One squashfs that shows what `packs` make: a single pack as it is, else their merged image, kept in the store."""
-    if len(packs) == 1 and _shows_itself(packs[0]):
-        return packs[0]
-
-    def make(file: BinaryIO) -> Digest:
-        with contextlib.ExitStack() as stack:
-            opened = [stack.enter_context(open_pack(path)) for path in packs]
-            merged = merge(opened, base_count=len(opened))
-            write_image(merged, file, base_offset=0, options=shop.options, mtime=0, pool=shop.pool)
-        file.seek(0)
-        return from_raw(hashlib.file_digest(file, "sha256").digest())  # type: ignore[arg-type]  # it is a real file
-
-    with shop.watch.measure("base image"):
-        return shop.store.entry("images", shop.key("image of", list(keys)), make, what="the base's image")
-
-
 def _run_pre(shop: Workshop, prepared: Prepared, number: int, footing: Footing) -> None:
     """`%pre` comes before the base is there, in a sandbox of its own."""
     with opened_sandbox(shop, footing, ()) as sandbox:
@@ -252,7 +225,7 @@ def _run_sections(
     key: str,
     before: Look | None,
 ) -> dict[str, Any]:
-    lowers = [Lower(path=mounted_form(shop, base.packs, base.keys))] if base.packs else []
+    lowers = [Lower(path=form_to_change(shop, base.packs, base.keys, footing))] if base.packs else []
     with opened_sandbox(shop, footing, lowers, binds=given.paths) as sandbox:
         try:
             for step in _placed_steps(shop, prepared, number, sandbox):
@@ -308,7 +281,7 @@ def _placed_steps(shop: Workshop, prepared: Prepared, number: int, sandbox: Sand
 def _begin(sandbox: Sandbox, stage: Any, base: Base) -> None:
     # The sandbox shows mount points of its own, which are not the base's.
     with root_of_packs(base.packs) as root:
-        added = metadata.begin(root, stage, config=base.config_to_add)
+        added = metadata.begin(root, stage, config=base.config_to_add, complete=base.complete)
     sandbox.call("sealift.sections.inner:write_metadata", added=inner.added_to_json(added))
 
 

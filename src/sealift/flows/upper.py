@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import stat
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from sealift.packs.capabilities import CAPABILITY, capabilities_of
 from sealift.packs.directory import pack_directory
 from sealift.packs.merge import merge
 from sealift.packs.options import PackOptions
@@ -37,10 +39,29 @@ def pack_upper(inside: Inside, *, compression: str, block_size: int, base: Seque
         ThreadPoolExecutor(max_workers=cpu_count()) as pool,
         _owners_of(base if inside.footing.mode == "single" else ()) as below,
     ):
+        _give_back_capabilities(inside, base)
         owners = dict(inside.owners(below))
         if inside.footing.mode == "single":
             owners |= _folders_of_apt(inside, owners)
         pack_directory(inside.upper, file, options=options, pool=pool, owners=owners, overlay=True)
+
+
+def _give_back_capabilities(inside: Inside, base: Sequence[str]) -> None:
+    """To files that were changed in all but their content: the base was shown without (`form_to_change`)."""
+    with contextlib.ExitStack() as stack:
+        packs = [stack.enter_context(open_pack(path)) for path in base]
+        if not any(capabilities_of(pack.tree) for pack in packs):
+            return
+        tree = merge(packs, base_count=len(packs)).tree
+    for row, value in capabilities_of(tree).items():
+        place = os.path.join(os.fsencode(inside.upper), tree.paths[row])
+        with contextlib.suppress(OSError):  # it is not in the upper layer, or this namespace may not give any
+            if not stat.S_ISREG(os.lstat(place).st_mode):
+                continue
+            with open(place, "rb") as file:
+                same = hashlib.file_digest(file, "sha256").digest() == tree.digest(row)
+            if same:
+                os.setxattr(place, CAPABILITY, value, os.XATTR_CREATE)
 
 
 def _folders_of_apt(inside: Inside, known: Mapping[int, Owner]) -> dict[int, Owner]:
