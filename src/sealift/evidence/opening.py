@@ -17,6 +17,9 @@ from sealift.squashfs.reader import SquashfsReader
 
 Form = Literal["sif", "squashfs", "directory"]
 SQUASHFS_MAGIC = b"hsqs"
+EXT_MAGIC = b"\x53\xef"
+EXT_MAGIC_AT = 1080
+"""In the superblock of ext2, ext3 and ext4, which begins at byte 1024."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +69,10 @@ def open_image(path: str) -> Iterator[OpenImage]:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError as error:
-        raise ImageError(f"there is no image `{path}`", hints=(f"build it: sealift build {path} FILE.def",)) from error
+        hint = f"build it: sealift build {path} FILE.def"
+        if path.startswith("~"):
+            hint = "`~` is expanded by shells alone: write the whole path"
+        raise ImageError(f"there is no image `{path}`", hints=(hint,)) from error
     except OSError as error:
         raise ImageError(f"`{path}` cannot be read: {(error.strerror or '').lower()}") from error
     try:
@@ -78,6 +84,11 @@ def open_image(path: str) -> Iterator[OpenImage]:
         elif start.startswith(SQUASHFS_MAGIC):
             squashfs = SquashfsReader(descriptor, 0)
             yield OpenImage(path=path, form="squashfs", root=SquashfsRoot(squashfs=squashfs), squashfs=squashfs)
+        elif os.pread(descriptor, 2, EXT_MAGIC_AT) == EXT_MAGIC:
+            raise ImageError(
+                f"`{path}` is an ext3 image, which Sealift does not read",
+                hints=(f"convert it with Apptainer: apptainer build NEW.sif {path}",),
+            )
         else:
             raise ImageError(f"`{path}` is no image: neither a SIF nor a squashfs", hints=(f"see: file {path}",))
     finally:

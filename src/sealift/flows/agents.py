@@ -15,6 +15,7 @@ from sealift.flows.base import Base, fetch_base, open_local_image
 from sealift.flows.flags import chosen_sections
 from sealift.flows.packagers import TOOLS, find_tools
 from sealift.flows.workshop import Workshop
+from sealift.sif.reader import is_sif
 from sealift.system.distribution import install_hints, own_families
 from sealift.system.emulation import BINFMT, can_run, emulator, registration
 from sealift.system.process import machine
@@ -163,7 +164,8 @@ def _faults(stage: Stage) -> Iterator[DefinitionError]:
         key = next((key for key in _SUBSCRIBED if stage.key(key)), None)
         if key is not None:
             yield _subscribed(stage, key)
-    if agent in ("localimage", "oras") and stage.key("fingerprints"):
+    # Apptainer looks at signatures of SIFs alone.
+    if stage.key("fingerprints") and (agent == "oras" or (agent == "localimage" and _names_sif(stage.source))):
         yield DefinitionError(
             "`Fingerprints:` asks to check the signatures of the base, which Sealift cannot do",
             where=_place(stage, "fingerprints"),
@@ -172,6 +174,14 @@ def _faults(stage: Stage) -> Iterator[DefinitionError]:
                 "or name the very bytes: Bootstrap: oras, From: NAME@sha256:DIGEST",
             ),
         )
+
+
+def _names_sif(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return is_sif(file.read(64))
+    except OSError:
+        return False
 
 
 def _elsewhere(stage: Stage) -> DefinitionError:

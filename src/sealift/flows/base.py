@@ -171,7 +171,7 @@ def open_local_image(
         known = digest or digest_file(path, "sha256")
         created = image.sif.header.created if image.sif is not None else image.squashfs.superblock.mtime
         architecture = image.sif.architecture if image.sif is not None else None
-        if architecture is not None and architecture != shop.architecture:
+        if architecture is not None and architecture.oci != shop.architecture.oci:
             raise ImageError(
                 f"`{name or path}` is an image for {architecture.oci}, not for {shop.architecture.oci}",
                 hints=(f"--arch {architecture.oci}",),

@@ -61,7 +61,7 @@ def _check_kind(shop: Workshop, source: OrasSource, image: OpenImage) -> None:
     if image.sif is None:
         raise ImageError(f"`{source}` holds a {image.form} under the media type of a SIF")
     found = image.sif.architecture
-    if found is None or found == shop.architecture:
+    if found is None or found.oci == shop.architecture.oci:
         return
     if shop.request.architecture is not None:
         raise NotFoundError(
