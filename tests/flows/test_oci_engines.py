@@ -52,7 +52,7 @@ From: base
 
 
 @pytest.fixture
-def built(sealift, open_folder) -> Path:
+def built(sealift, open_folder: Path) -> Path:
     """A folder with a SIF and the OCI layout `img`, tag `one`, of the definition above."""
     folder = open_folder / "built"
     folder.mkdir()
@@ -111,13 +111,14 @@ def test_docker_and_apptainer_start_it_as_apptainer_starts_the_sif(
         argv = ["docker", "run", "--rm", "--network", "none", "start:one", *arguments]
         return subprocess.run(argv, env=os.environ | {"DOCKER_HOST": docker.endpoint}, capture_output=True, check=False)
 
-    for words in ((), ("two words", "$HOME", "it's", '"q"', ""), ("seven",)):
+    every: list[tuple[str, ...]] = [(), ("two words", "$HOME", "it's", '"q"', ""), ("seven",)]
+    for words in every:
         plain = apptainer("run", "--cleanenv", "image.sif", *words, cwd=built)
         found = in_docker(*words)
         assert (found.returncode, found.stdout) == (plain.returncode, plain.stdout)
     assert plain.stdout == b"<hello 'there'></opt/list></.singularity.d/runscript><seven>/opt/bin:" + PATH + b"\n"
     # Apptainer makes a runscript of the entrypoint, which is evaluated once more.
-    for words in ((), ("two words", "it's")):
+    for words in [(), ("two words", "it's")]:
         plain = apptainer("run", "--cleanenv", "image.sif", *words, cwd=built)
         found = apptainer("run", "--cleanenv", "fetched.sif", *words, cwd=built)
         assert (found.returncode, found.stdout) == (plain.returncode, plain.stdout)
@@ -132,7 +133,7 @@ def test_podman_without_root_starts_it_and_shows_the_environment_to_exec(built: 
     podman = ["podman", "--runtime=runc", "--cgroup-manager=cgroupfs", "--events-backend=file"]
 
     def call(*arguments: str | Path) -> bytes:
-        done = as_user([*podman, *arguments], cwd=built)
+        done: subprocess.CompletedProcess[bytes] = as_user([*podman, *arguments], cwd=built)
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout
 

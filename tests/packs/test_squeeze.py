@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import subprocess
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from sealift.core.digest import sha256
 from sealift.packs.squeeze import PART, Squeezed, squeeze
 from sealift.squashfs.compression import Compression
 
@@ -32,9 +33,9 @@ def test_pieces_and_workers_do_not_show(compression, length):
     data, result = squeezed(stream, compression, piece=700_001, workers=1)
     assert squeezed(stream, compression, piece=5_000_000, workers=3) == (data, result)
     assert result == Squeezed(
-        digest=f"sha256:{hashlib.sha256(data).hexdigest()}",
+        digest=sha256(data),
         size=len(data),
-        plain_digest=f"sha256:{hashlib.sha256(stream).hexdigest()}",
+        plain_digest=sha256(stream),
     )
 
 
@@ -62,7 +63,7 @@ def test_zstd_in_frames():
 
 
 def test_what_the_stream_raises_is_passed_on_and_no_job_is_left():
-    def pieces():
+    def pieces() -> Iterator[bytes]:
         yield STREAM
         raise RuntimeError("the stream broke")
 
