@@ -17,12 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from sealift.core.tree import Entry
 from sealift.packs.treefile import TREE_FILE
 from tests.flows.conftest import Outcome, tar_of
 from tests.ground import layouts
 from tests.ground.listing import full_listing
-from tests.packs.directories import ODD
+from tests.packs.directories import ODD, on_disk
 from tests.packs.layers import tar
 
 Sealift = Callable[..., Outcome]
@@ -46,12 +45,6 @@ def tree(result: dict[str, object]) -> str:
     return str(result["tree_digest"])
 
 
-def on_disk(root: str | Path) -> dict[bytes, Entry]:
-    found = full_listing(root)
-    del found[TREE_FILE]
-    return found
-
-
 def digest(path: str) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
@@ -69,13 +62,13 @@ def test_every_form_has_one_tree(sealift: Sealift, odd_layout: Path, kernel_moun
     assert [result["form"] for result in results] == ["sif", "squashfs", "directory", "directory"]
     with kernel_mount("x.sqfs") as root:  # type: ignore[attr-defined]
         expected = full_listing(root)
-    assert on_disk("x") == on_disk("y") == expected
+    assert on_disk(Path("x")) == on_disk(Path("y")) == expected
     # What is made of them is the same image, and from a SIF and a directory of it the same bytes.
     again = [built(sealift, name, spec) for name, spec in (("a.sif", "x.sif"), ("b.sif", "x"), ("c.sif", "y"))]
     assert {tree(result) for result in again} == {tree(results[0])}
     assert digest("a.sif") == digest("b.sif") == digest("c.sif")
     assert tree(built(sealift, "-s", "z", "b.sif")) == tree(results[0])
-    assert on_disk("z") == expected
+    assert on_disk(Path("z")) == expected
 
 
 @pytest.mark.needs("unsquashfs")
@@ -156,7 +149,7 @@ def test_what_was_changed_is_in_the_next_image(sealift: Sealift, odd_layout: Pat
     assert "since it was written, 4 entries were changed or added, 2 removed\n" in outcome.err
     built(sealift, "-s", "before", "before.sif")
     built(sealift, "-s", "after", "after.sif")
-    before, after = on_disk("before"), on_disk("after")
+    before, after = on_disk(Path("before")), on_disk(Path("after"))
     changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
     ours = {path for path in changed if path.startswith(b".singularity.d")}
     assert changed - ours == {b"", b"etc", b"etc/new", b"empty", b"read-only", b"read-only/in"}
@@ -306,8 +299,10 @@ def wait_for_half(here: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("old", [False, True])
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "old"),
+    [(signal.SIGKILL, False), (signal.SIGKILL, True), (signal.SIGINT, True), (signal.SIGTERM, False)],
+)
 def test_a_build_that_is_ended_leaves_the_old_directory(
     sealift: Sealift, many_layout: Path, tmp_path: Path, number: signal.Signals, old: bool
 ) -> None:

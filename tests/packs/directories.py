@@ -8,10 +8,12 @@ import tarfile
 from pathlib import Path
 
 from sealift.core.digest import Digest
+from sealift.core.tree import Entry
 from sealift.packs.extract import extract
 from sealift.packs.merge import Merged, merge
 from sealift.packs.treedigest import tree_digest
 from sealift.packs.treefile import TREE_FILE, TreeFile, read_tree_file, write_tree_file
+from tests.ground.listing import full_listing
 from tests.packs.layers import POOL, Part, device, file, folder, hard_link, pack, symlink, tar
 
 CAPABILITY = b"\x01\0\0\x02\0\x04" + bytes(14)
@@ -68,3 +70,10 @@ def write(image: Merged, root: Path, *, as_root: bool) -> Digest:
 def kept(root: Path) -> TreeFile:
     with open(os.fsencode(root) + b"/" + TREE_FILE, "rb") as source:
         return read_tree_file(source)
+
+
+def on_disk(root: Path) -> dict[bytes, Entry]:
+    """All that is on disk but the tree file."""
+    found = full_listing(root)
+    del found[TREE_FILE]
+    return found

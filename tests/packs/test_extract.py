@@ -13,24 +13,15 @@ from sealift.errors import StoreError
 from sealift.packs import extract as module
 from sealift.packs.extract import extract, size_of
 from sealift.packs.merge import merge
-from sealift.packs.treefile import TREE_FILE
-from tests.ground.listing import full_listing
-from tests.packs.directories import NOISE, ODD, kept, merged, write
+from tests.packs.directories import NOISE, ODD, kept, merged, on_disk, write
 from tests.packs.layers import POOL, contents, entries, file, folder, pack, tar, whiteout
-
-
-def listed(root: Path) -> dict[bytes, Entry]:
-    """All that is on disk but the tree file."""
-    found = full_listing(root)
-    del found[TREE_FILE]
-    return found
 
 
 @pytest.mark.needs("root")
 def test_root_writes_the_image_as_it_is(tmp_path: Path) -> None:
     image = merged(tmp_path)
     write(image, tmp_path / "root", as_root=True)
-    assert listed(tmp_path / "root") == entries(image.tree)
+    assert on_disk(tmp_path / "root") == entries(image.tree)
 
 
 def as_users(one: Entry) -> Entry:
@@ -57,7 +48,7 @@ def test_a_users_directory_is_the_users(tmp_path: Path) -> None:
             # Root, as whom these tests may run, can set what a user cannot.
             xattrs=tuple(pair for pair in one.xattrs if pair[0].startswith(b"user.")),
         )
-        for path, one in listed(tmp_path / "root").items()
+        for path, one in on_disk(tmp_path / "root").items()
     }
     assert found == expected
 
