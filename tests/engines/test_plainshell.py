@@ -35,6 +35,11 @@ UNDERSTOOD = {
         'export A="${HOME:+yes}" B="${EMPTY:+yes}" C="${EMPTY+yes}" D="${NONE+yes}"',
         {"A": "yes", "B": "", "C": "yes", "D": ""},
     ),
+    "unquoted defaults": (
+        "export A=${NONE:-d}:${EMPTY-e} B=${HOME:+yes}${NONE:+no}; C=${NONE:-$HOME/x}; export C",
+        {"A": "d:", "B": "yes", "C": "/home/u/x"},
+    ),
+    "exported at once": ('export A=1 B="$A." C; export C="$A$B"', {"A": "1", "B": ".", "C": "1."}),
     "own-default": ('export A="${A:-"v"}"\nexport A="${A:-"w"}"', {"A": "v"}),
     "lines": ("export A='one\ntwo' \\\n  B=3", {"A": "one\ntwo", "B": "3"}),
     "unset": ("export A=1 B=2; unset A NONE", {"B": "2"}),

@@ -291,9 +291,9 @@ class _Script:
         if not braced:
             return ("$", match[0], quoted, ())
         name, operator = match[1], match[2] or "$"
-        if not quoted and operator != "$":
-            raise NotPlain(start)
         default = tuple(self._pieces("}", quoted=quoted)) if operator != "$" else ()
+        if default and not quoted and re.search(r"[\\~\"]", self._text[start : self._at]):
+            raise NotPlain(start)  # outside of quotes these mean something else than within
         if not self._text.startswith("}", self._at):
             raise NotPlain(start)
         self._at += 1
@@ -351,13 +351,18 @@ class _Script:
     def _export(self, words: list[Word], start: int) -> bool:
         if not words:
             raise NotPlain(start)
+        # All words are expanded before the first is carried out: they do not see each other's values.
+        wanted: list[tuple[str, str | None]] = []
         for word in words:
             if assignment := self._assignments([word]):
                 ((name, value),) = assignment
                 # dash splits the value of an `export` into fields, bash does not: unquoted, it must not matter.
-                self._set(name, self._expand(value, start, empty=True), start)
+                wanted.append((name, self._expand(value, start, empty=True)))
             else:
-                name = self._name(word, start)
+                wanted.append((self._name(word, start), None))
+        for name, text in wanted:
+            if text is not None:
+                self._set(name, text, start)
             self._variables.exported.add(name)
         return True
 
