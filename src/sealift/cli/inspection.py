@@ -1,20 +1,30 @@
-"""`sealift inspect IMAGE`, with Apptainer's flags and its JSON."""
+"""`sealift inspect IMAGE` and `sealift run-help IMAGE`, with Apptainer's flags, text and JSON."""
 
 from __future__ import annotations
 
 import argparse
-import json
-from typing import TYPE_CHECKING
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from sealift.core.event import Event, Said
 
 if TYPE_CHECKING:
     from sealift.flows.inspection import Inspection
 
-_PARTS = ("deffile", "runscript", "startscript", "test", "helpfile", "environment", "labels", "layers")
+PARTS = ("deffile", "runscript", "startscript", "test", "helpfile", "environment", "labels")
+"""In the order in which Apptainer prints them."""
+NO_HELP = "No help sections were defined for this image"
+_FORMS = "x.sif, x.sqfs, a folder, docker://…, oras://…, oci:DIR[:TAG] or oci-archive:FILE[:TAG]"
 
 
-def configure(parser: argparse.ArgumentParser, _name: str) -> None:
+def configure(parser: argparse.ArgumentParser, name: str) -> None:
     add = parser.add_argument
-    add("image", metavar="IMAGE", help="x.sif, x.sqfs or a folder")
+    add("image", metavar="IMAGE", help=_FORMS)
+    add("--app", metavar="NAME", default="", help="of an app of the image (SCIF)")
+    add("--no-https", action="store_true", help="talk plain HTTP to the registry")
+    if name == "run-help":
+        return
     add("-j", "--json", action="store_true", help="print JSON in Apptainer's shape")
     add("-d", "--deffile", action="store_true", help="the definition file it was built from")
     add("-r", "--runscript", action="store_true", help="what `run` does")
@@ -23,33 +33,73 @@ def configure(parser: argparse.ArgumentParser, _name: str) -> None:
     add("-H", "--helpfile", action="store_true", help="its help text")
     add("-e", "--environment", action="store_true", help="the variables it sets")
     add("-l", "--labels", action="store_true", help="its labels (default)")
+    add("--list-apps", action="store_true", help="the apps in it")
     add("--layers", action="store_true", help="the layers it was made of, with their sizes")
-    add("--all", action="store_true", help="everything, as JSON")
+    add("-a", "--all", action="store_true", help="everything that Apptainer shows, as JSON")
 
 
 def execute(options: argparse.Namespace) -> int:
-    from sealift.flows.inspection import inspect
+    if options.verb == "run-help":
+        return _run_help(options)
+    from sealift.flows.inspection import as_json, inspect
+    from sealift.system.process import environment
 
-    found = inspect(options.image)
-    wanted = [part for part in _PARTS if getattr(options, part)] or ["labels"]
-    if options.all:
-        wanted = list(_PARTS)
+    found = inspect(options.image, environment(), insecure=options.no_https, events=_say)
+    wanted = [part for part in PARTS if getattr(options, part)]
+    if not (wanted or options.list_apps or options.layers):
+        wanted = ["labels"]
+    chosen = found.everything() if options.all else found.chosen(wanted, app=options.app, list_apps=options.list_apps)
     if options.json or options.all:
-        print(json.dumps(found.as_json(tuple(wanted)), indent="\t", ensure_ascii=False))
-    else:
-        print("\n".join(_as_text(found, part) for part in wanted).rstrip("\n"))
+        _print(as_json(chosen, notes=_notes(found) if options.layers else {}))
+        return 0
+    for line in _lines(chosen, app=options.app, list_apps=options.list_apps):
+        _print(line)
+    if options.layers:
+        _print(_layers(found))
     return 0
 
 
-def _as_text(found: Inspection, part: str) -> str:
-    if part == "layers":
-        return _layers(found)
-    value = found.attributes.get(part, "")
-    if part == "environment":
-        return "\n".join(f"=== {path} ===\n{text}\n" for path, text in sorted(dict(value or {}).items()))
-    if part == "labels":
-        return "\n".join(f"{key}: {text}" for key, text in sorted(dict(value or {}).items()))
-    return str(value)
+def _run_help(options: argparse.Namespace) -> int:
+    from sealift.flows.inspection import run_help
+    from sealift.system.process import environment
+
+    _print(run_help(options.image, environment(), app=options.app, insecure=options.no_https, events=_say) or NO_HELP)
+    return 0
+
+
+def _print(text: str) -> None:
+    """As it is in the image, whatever bytes it has and whatever the locale is."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape") + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _say(event: Event) -> None:
+    if isinstance(event, Said) and event.level != "debug":
+        print(f"{event.level}: {event.text}" if event.level == "warning" else event.text, file=sys.stderr)
+
+
+def _lines(chosen: Mapping[str, Any], *, app: str, list_apps: bool) -> list[str]:
+    """Apptainer's text: each part of the container, else of the app."""
+    apps = chosen.get("apps", {})
+    lines = list(apps) if list_apps else []
+    of_app = apps.get(app, {})
+    for part in PARTS:
+        value = chosen.get(part) or of_app.get(part)
+        if not value:
+            continue
+        if part == "environment":
+            lines += [f"=== {path} ===\n{text}\n" for path, text in value.items()]
+        elif part == "labels":
+            lines += [f"{key}: {text}" for key, text in value.items()]
+        else:
+            lines.append(str(value))
+    return lines
+
+
+def _notes(found: Inspection) -> dict[str, Any]:
+    """What Apptainer's JSON does not have, beside it."""
+    return {"layers": [dict(layer) for layer in found.layers], "tree_digest": found.tree_digest} if found.layers else {}
 
 
 def _layers(found: Inspection) -> str:

@@ -74,12 +74,23 @@ def launch_plan(verb: str, parsed: Parsed, *, command: str = "sealift") -> Launc
         fields[field] = parsed.value(field)
     if "binds" in fields:
         fields["binds"] = tuple(bind for text in fields["binds"] for bind in parse_binds(text))
-    further = tuple(
+    return LaunchPlan(
+        image=image,
+        action=verb,  # type: ignore[arg-type]  # the caller's verb is one of ACTIONS
+        command=tuple(program),
+        engine_options=_further(parsed, "engine option"),
+        engine_hints=_further(parsed, "hint"),
+        **fields,
+    )
+
+
+def _further(parsed: Parsed, field: str) -> tuple[str, ...]:
+    """Options of this field as words for Apptainer."""
+    return tuple(
         f"--{use.flag.name}" if use.flag.kind == "switch" and use.value == "true" else f"--{use.flag.name}={use.value}"
         for use in parsed.uses
-        if use.flag.field in ("engine option", "hint")
+        if use.flag.field == field
     )
-    return LaunchPlan(image=image, action=verb, command=tuple(program), engine_options=further, **fields)  # type: ignore[arg-type]  # the caller's verb is one of ACTIONS
 
 
 def _check_program(image: str, program: Sequence[str], parsed: Parsed, command: str) -> None:

@@ -40,7 +40,8 @@ class LaunchPlan:
       commas; `none` is one.
     - Rights: `fakeroot` shows root inside; `keep_privs`, `no_privs`, `add_caps`, `drop_caps` (parted by commas) and
       `security` (each as typed) are Apptainer's.
-    - `engine_options` are further options of Apptainer, word by word, which other engines refuse by name.
+    - `engine_options` are further options of Apptainer, word by word, which other engines refuse by name;
+      `engine_hints` are those without which others come to the same.
     """
 
     image: str
@@ -86,3 +87,4 @@ class LaunchPlan:
     app: str | None = None
     shell: str | None = None
     engine_options: tuple[str, ...] = ()
+    engine_hints: tuple[str, ...] = ()

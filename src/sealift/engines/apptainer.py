@@ -79,7 +79,7 @@ def command_line(plan: LaunchPlan, *, name: Name, program: str, env: Mapping[str
             added[prefix + key] = value
         else:
             argv += ["--env", f"{key}={value}"]
-    argv += plan.engine_options
+    argv += (*plan.engine_options, *plan.engine_hints)
     # `--` would become a part of the command; a path keeps an image from being read as an option.
     image = plan.image if not plan.image.startswith("-") else f"./{plan.image}"
     command = () if plan.action == "shell" else plan.command

@@ -3,37 +3,66 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from sealift.evidence.opening import OpenImage
 from sealift.sections.draft import Draft
 from sealift.sections.inspection import attributes
-from sealift.sif.layout import DataType
+from sealift.sif.layout import INSPECT_METADATA, DataType
 
 LAYERS_OBJECT = "sealift.json"
 """The SIF object in which Sealift notes the layers and digests of an image that it wrote."""
 
 
+ATTRIBUTES = ("apps", "environment", "labels", "runscript", "test", "helpfile", "deffile", "startscript")
+"""In the order of Apptainer's own structure (pkg/inspect), which is that of its JSON."""
+OF_APPS = ("environment", "labels", "runscript", "test", "helpfile")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """`attributes` as `apptainer inspect --json --all` gives them; `layers` and `tree_digest` of images of ours."""
+    """`attributes` as `apptainer inspect --all` gives them; `layers` and `tree_digest` of images of ours.
+
+    `described` says that they come from the SIF's own description, which was written at the build, not from its files.
+    """
 
     path: str
     form: str
     architecture: str = ""
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    described: bool = False
     layers: tuple[Mapping[str, Any], ...] = ()
     tree_digest: str = ""
 
-    def as_json(self, wanted: tuple[str, ...]) -> dict[str, Any]:
-        """Apptainer's JSON with the attributes in `wanted`; `layers` are ours and stand beside them."""
-        kept = {key: value for key, value in self.attributes.items() if key in wanted}
-        answer: dict[str, Any] = {"data": {"attributes": kept}, "type": "container"}
-        if "layers" in wanted and self.layers:
-            answer |= {"layers": [dict(layer) for layer in self.layers], "tree_digest": self.tree_digest}
-        return answer
+    def chosen(self, wanted: Collection[str], *, app: str = "", list_apps: bool = False) -> dict[str, Any]:
+        """The attributes in `wanted`, of the container or of `app`, as Apptainer chooses them.
+
+        The definition file belongs to the container; where there is a description, it is given for an app, too.
+        """
+        apps: Mapping[str, Any] = self.attributes.get("apps", {})
+        found = {name: self.attributes[name] for name in ATTRIBUTES if name in wanted and name in self.attributes}
+        if app:
+            found = {name: value for name, value in found.items() if name == "deffile" and self.described}
+        shown: dict[str, Any] = {}
+        if list_apps:
+            shown = {name: values if self.described else {} for name, values in apps.items()}
+        if app in apps:
+            shown[app] = {name: apps[app][name] for name in OF_APPS if name in wanted and name in apps[app]}
+        return {"apps": shown, **found} if shown else found
+
+    def everything(self) -> dict[str, Any]:
+        return {name: self.attributes[name] for name in ATTRIBUTES if name in self.attributes}
+
+
+def as_json(attributes: Mapping[str, Any], *, notes: Mapping[str, Any]) -> str:
+    """Apptainer's JSON, in the way in which Go writes it; `notes` are ours and stand beside it."""
+    value = {"data": {"attributes": attributes}, "type": "container", **notes}
+    text = json.dumps(value, indent="\t", ensure_ascii=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
 
 
 def inspect_image(image: OpenImage) -> Inspection:
@@ -41,14 +70,54 @@ def inspect_image(image: OpenImage) -> Inspection:
     notes = notes_of(image)
     layers = notes.get("layers")
     architecture = image.sif.architecture if image.sif is not None else None
+    described = _description(image)
     return Inspection(
         path=image.path,
         form=image.form,
         architecture=architecture.oci if architecture else "",
-        attributes=attributes(Draft(root=image.root)),
+        attributes=attributes(Draft(root=image.root)) if described is None else described,
+        described=described is not None,
         layers=tuple(each for each in layers if isinstance(each, dict)) if isinstance(layers, list) else (),
         tree_digest=str(notes.get("tree_digest", "")),
     )
+
+
+def help_text(image: OpenImage, app: str = "") -> str:
+    """The image's help, or the app's; empty where there is none."""
+    folder = f"/scif/apps/{app}/scif" if app else "/.singularity.d"
+    content = Draft(root=image.root).read(f"{folder}/runscript.help") or b""
+    return content.decode("utf-8", "surrogateescape").rstrip("\n")
+
+
+def _description(image: OpenImage) -> dict[str, Any] | None:
+    """What the SIF says of itself; None where it says nothing, or nothing that can be read."""
+    found = image.sif.find(DataType.GENERIC_JSON, INSPECT_METADATA) if image.sif is not None else None
+    if image.sif is None or found is None:
+        return None
+    try:
+        return _checked(json.loads(image.sif.data(found))["data"]["attributes"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _checked(told: Mapping[str, Any]) -> dict[str, Any]:
+    """The known attributes with the right types, tables sorted; ValueError for another type."""
+    found: dict[str, Any] = {}
+    for name in ATTRIBUTES:
+        value = told.get(name)
+        if not value:
+            continue
+        if name == "apps":
+            found[name] = {app: _checked(value[app]) for app in sorted(value)}
+        elif name in ("environment", "labels"):
+            if not all(isinstance(each, str) for each in value.values()):
+                raise ValueError(name)
+            found[name] = {key: value[key] for key in sorted(value)}
+        elif isinstance(value, str):
+            found[name] = value
+        else:
+            raise ValueError(name)
+    return found
 
 
 def notes_of(image: OpenImage) -> dict[str, Any]:

@@ -1,15 +1,29 @@
-"""The story of `inspect`: open the image, read what it says of itself."""
+"""The story of `inspect` and `run-help`: find the image, open it, read what it says of itself."""
 
 from __future__ import annotations
 
-from sealift.evidence.inspection import Inspection, inspect_image
+from collections.abc import Mapping
+
+from sealift.core.event import Events, ignore
+from sealift.evidence.inspection import Inspection, as_json, help_text, inspect_image
 from sealift.evidence.opening import open_image
+from sealift.flows.run import local_image
 
 
-def inspect(path: str) -> Inspection:
-    """What the image at `path` says of itself; ImageError when it is no image, or damaged."""
-    with open_image(path) as image:
-        return inspect_image(image)
+def inspect(
+    image: str, environment: Mapping[str, str], *, insecure: bool = False, events: Events = ignore
+) -> Inspection:
+    """What any form of IMAGE says of itself; ImageError when it is no image, or damaged."""
+    with open_image(local_image(image, environment, events, insecure=insecure)) as opened:
+        return inspect_image(opened)
 
 
-__all__ = ["Inspection", "inspect"]
+def run_help(
+    image: str, environment: Mapping[str, str], *, app: str = "", insecure: bool = False, events: Events = ignore
+) -> str:
+    """The help of any form of IMAGE or of an app in it, empty where there is none; nothing is run."""
+    with open_image(local_image(image, environment, events, insecure=insecure)) as opened:
+        return help_text(opened, app)
+
+
+__all__ = ["Inspection", "as_json", "inspect", "run_help"]
