@@ -37,6 +37,7 @@ COMMANDS = {
     "test": ("run", "run the image's %test"),
     "parse": ("parse", "show what a definition file says, and what is wrong with it"),
     "inspect": ("inspection", "show what an image says of itself"),
+    "run-help": ("inspection", "show the help that an image has"),
     "sif": ("sif", "list, show or dump what is in a SIF"),
     "sites": ("sites", "show what is known of the machines that images are meant for"),
     "doctor": ("doctor", "show what this host can do, and what mends the rest"),
@@ -88,6 +89,10 @@ def call(words: Sequence[str]) -> int:
 
 def guarded(work: Callable[[], int], *, verb: str, exit_code: Callable[[SealiftError], int] | None = None) -> int:
     """Do `work`; what goes wrong is shown, and becomes the fault's own exit code or the one of `exit_code`."""
+    # Before the work: from inside a container these files cannot be read any more.
+    from sealift.cli.faults import show_fault
+    from sealift.errors import SealiftError
+
     try:
         return work()
     except KeyboardInterrupt as interrupt:
@@ -96,14 +101,8 @@ def guarded(work: Callable[[], int], *, verb: str, exit_code: Callable[[SealiftE
         # The reader of our output went away (`| head`): nothing is wrong, and nothing more can be said.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except Exception as error:
-        from sealift.errors import SealiftError
-
+    except (SealiftError, OSError) as error:
         fault = error if isinstance(error, SealiftError) else _fault(error, verb)
-        if fault is None:
-            raise
-        from sealift.cli.faults import show_fault
-
         show_fault(fault)
         return exit_code(fault) if exit_code else fault.exit_code
 
@@ -155,16 +154,16 @@ def _interrupted(interrupt: KeyboardInterrupt) -> int:
     return 128 + interrupt.number
 
 
-def _fault(error: Exception, verb: str) -> SealiftError | None:
-    """A failed call of the system as a fault; None for what is our own."""
-    if not isinstance(error, OSError):
-        return None
+def _fault(error: OSError, verb: str) -> SealiftError:
+    """A failed call of the system as a fault."""
+    from sealift.errors import HostError
+
     if error.errno == errno.ENOENT and not error.filename and not _has_working_folder():
-        from sealift.errors import HostError
-
         return HostError("the working folder was deleted", hints=("go somewhere else: cd",))
-    from sealift.system.files import explain_oserror
-
+    try:
+        from sealift.system.files import explain_oserror
+    except ImportError:  # inside a container
+        return HostError(f"running `sealift {verb}` failed: {error}")
     return explain_oserror(error, f"running `sealift {verb}`")
 
 

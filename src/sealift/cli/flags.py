@@ -204,7 +204,8 @@ def _unknown(shown: str, longs: dict[str, Flag], word: str, *, verb: str, comman
 
     what = command if verb == command else f"{command} {verb}"
     where = f" (in `{word}`)" if len(shown) == 2 and word != shown else ""
-    close = difflib.get_close_matches(word.strip("-").partition("=")[0], longs, n=1)
+    names = [name for name in longs if name != "help"]
+    close = difflib.get_close_matches(word.strip("-").partition("=")[0], names, n=1)
     hints = (f"did you mean `--{close[0]}`?",) if close else ()
     return FlagError(f"`{what}` has no flag `{shown}`{where}", hints=(*hints, f"{what} --help"))
 

@@ -89,12 +89,19 @@ def _do(name: str, words: Sequence[str]) -> int:
     if verb == "help":
         return _help(name, rest)
     from sealift.cli.app import call
+    from sealift.cli.flags import FlagError
     from sealift.cli.shimwords import sealift_words
+    from sealift.errors import SealiftError
 
     try:
         return call(sealift_words(name, verb, rest, quiet=quiet, verbose=verbose))
     except SystemExit as end:  # argparse says what is wrong, and leaves
         return WRONG_USE if end.code else 0
+    except SealiftError as error:
+        if verb != "sif":
+            raise
+        # Apptainer's sif commands know one way to fail.
+        raise FlagError(error.message, hints=error.hints) from error
 
 
 def _refuse(name: str, uses: Sequence[Use]) -> None:
