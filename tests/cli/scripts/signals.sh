@@ -1,7 +1,7 @@
 # What a batch system sends reaches the program.
 await() { for each in $(seq 400); do [ -e ready ] && return; sleep 0.05; done; echo 'never ready'; }
 rm -f ready
-singularity exec image.sif sh -c 'trap "echo ended well; exit 7" TERM; touch ready; for each in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do sleep 0.05; done' &
+singularity exec image.sif sh -c 'trap "echo ended well; exit 7" TERM; touch ready; i=0; while [ $i -lt 400 ]; do sleep 0.05; i=$((i+1)); done' &
 pid=$!
 await
 kill -TERM $pid
