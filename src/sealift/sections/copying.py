@@ -164,12 +164,13 @@ class Copier:
         os.chmod(place, mode | (os.lstat(place).st_mode & stat.S_ISGID))
 
     def _target(self, path: str) -> str:
-        """Where `path` leads; a link that leads nowhere in the root is not followed, so that it is replaced."""
+        """Where `path` leads. `cp` writes through no link that leads nowhere, so neither does this."""
         real = self._follow(path)
-        if os.path.lexists(self.root + real):
-            return real
         folder, name = os.path.split(path)
-        return f"{self._follow(folder).rstrip('/')}/{name}"
+        place = f"{self._follow(folder).rstrip('/')}/{name}"
+        if real != place and not os.path.lexists(self.root + real):
+            raise CopyError(f"`{place}` of the image is a link to `{self._link(place)}`, which is not there")
+        return real
 
     def _follow(self, path: str) -> str:
         try:
