@@ -31,7 +31,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "new": lambda folder: (folder / "sub/new").write_text(""),
     "gone": lambda folder: (folder / "pipe").unlink(),
     "name": lambda folder: (folder / "sub").rename(folder / "sup"),
-    "link": lambda folder: ((folder / "link").unlink(), (folder / "link").symlink_to("elif")),
+    "link": lambda folder: (folder / "link").rename(folder / "sub/link"),
 }
 
 
