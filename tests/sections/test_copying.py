@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,11 @@ import pytest
 from sealift.sections.copying import Copier, CopyError, match_in
 from sealift.sections.inner import copy_from_host, copy_from_stage
 
-from .tiny import Inside
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inside:
+    root: str
+    work: str
 
 
 def listing(root: Path) -> dict[str, tuple[int, Any]]:

@@ -1,4 +1,4 @@
-"""What is added, as values. That it equals Apptainer's is judged in test_against_apptainer.py."""
+"""What is added, as values. That it equals Apptainer's is judged in tests/benchmarks/test_parity.py."""
 
 from __future__ import annotations
 
