@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.flows.oci_bases import write_busybox_layout
+from tests.flows.test_oci import config
 from tests.ground import services
 from tests.ground.images import mounted
 from tests.ground.listing import full_listing
@@ -68,6 +69,10 @@ def built(sealift, open_folder: Path) -> Path:
     return folder
 
 
+def diff_ids(layout: Path) -> list[str]:
+    return list(config(layout, "one")["rootfs"]["diff_ids"])
+
+
 def load(docker: services.Docker, skopeo: Callable[..., object], folder: Path, name: str) -> None:
     skopeo("copy", "--quiet", f"oci:{folder}/img:one", f"docker-archive:{folder}/{name}.tar:{name}:one")
     docker("load", "-i", folder / f"{name}.tar")
@@ -99,9 +104,12 @@ def test_all_engines_have_the_same_tree(
 
 @pytest.mark.needs("docker", "skopeo", "apptainer")
 def test_docker_and_apptainer_start_it_as_apptainer_starts_the_sif(
-    built: Path, skopeo, docker: services.Docker, apptainer, as_user
+    built: Path, sealift, skopeo, docker: services.Docker, apptainer, as_user
 ):
-    load(docker, skopeo, built, "start")
+    assert sealift("build", "docker-archive:start.tar:start:one", "image.def").code == 0
+    assert docker("load", "-i", built / "start.tar").stdout == b"Loaded image: start:one\n"
+    skopeo("copy", "--quiet", "docker-archive:start.tar:start:one", "oci:again:one")
+    assert diff_ids(built / "again") == diff_ids(built / "img")
     as_user.give(built)
     # Apptainer 1.4.5 takes a tag for a part of the folder's name.
     made = apptainer("build", "fetched.sif", "oci:img", cwd=built)

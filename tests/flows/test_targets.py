@@ -24,6 +24,12 @@ NAMES = [
     ("oci:d", False, Target(text="oci:d", kind="oci", path="d")),
     ("oci:d:1.0", False, Target(text="oci:d:1.0", kind="oci", path="d", tag="1.0")),
     ("oci://a/d:1.0", False, Target(text="oci://a/d:1.0", kind="oci", path="a/d", tag="1.0")),
+    ("docker-archive:x.tar", False, Target(text="docker-archive:x.tar", kind="docker-archive", path="x.tar")),
+    (
+        "docker-archive:x.tar:me/app",
+        False,
+        Target(text="docker-archive:x.tar:me/app", kind="docker-archive", path="x.tar", tag="me/app:latest"),
+    ),
     ("oci-archive:x.tar:1", False, Target(text="oci-archive:x.tar:1", kind="oci-archive", path="x.tar", tag="1")),
 ]
 
@@ -51,10 +57,10 @@ def test_names(text: str, sandbox: bool, target: Target) -> None:
             "the image comes first: sealift build IMAGE.sif docker://x",
         ),
         (
-            "docker-archive:x.tar",
+            "docker-daemon:x:1",
             False,
-            "`docker-archive:x.tar` is nothing that an image can be written to",
-            "the image comes first: sealift build IMAGE.sif docker-archive:x.tar",
+            "`docker-daemon:x:1` is nothing that an image can be written to",
+            "the image comes first: sealift build IMAGE.sif docker-daemon:x:1",
         ),
     ],
 )

@@ -20,8 +20,11 @@ FORMS = {
     "directory": "directory",
     "oci": "OCI layout",
     "oci-archive": "OCI archive",
+    "docker-archive": "Docker archive",
 }
 """What people call the forms of images."""
+LAYERED = ("oci", "oci-archive", "docker-archive")
+"""Those whose digest is the manifest's: what registries and engines know the image by."""
 
 
 def summary(result: BuildResult) -> str:
@@ -32,7 +35,7 @@ def summary(result: BuildResult) -> str:
     if result.tree_digest:
         lines.append(f"tree  {result.tree_digest}")
     if result.digest:
-        lines.append(f"file  {result.digest}")
+        lines.append(f"{'image' if result.form in LAYERED else 'file':<5} {result.digest}")
     spent = [f"{name} {seconds:.1f} s" for name, seconds in result.seconds.items() if seconds >= 0.05]
     if spent:
         lines.append(f"time  {' · '.join(spent)}")

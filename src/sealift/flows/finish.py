@@ -126,7 +126,7 @@ def _write(shop: Workshop, image: Finished, target: Target) -> Written:
             from sealift.flows.directoryout import write_directory
 
             return write_directory(shop, image, target)
-        case "oci" | "oci-archive":
+        case "oci" | "oci-archive" | "docker-archive":
             from sealift.flows.ociout import write_oci
 
             return write_oci(shop, image, target)

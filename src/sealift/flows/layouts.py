@@ -17,11 +17,12 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from sealift.core.event import Advanced, Began, Ended, Events
+from sealift.core.reference import parse_reference
 from sealift.core.tree import Entry
 from sealift.errors import ImageError, UsageError
-from sealift.oci.encode import LAYOUT_FILE, index_entry, index_json
+from sealift.oci.encode import LAYOUT_FILE, canonical_json, index_entry, index_json
 from sealift.oci.image import ImageLayer, OciImage
-from sealift.oci.layout import REF_NAME, blob_path, check_version, parse_index
+from sealift.oci.layout import CONTAINERD_NAME, REF_NAME, blob_path, check_version, parse_index
 from sealift.oci.manifest import SIZE_LIMIT
 from sealift.oci.tarheader import END, entry_header, padding
 from sealift.system.files import atomic_file, explain_oserror, locked_folder
@@ -90,11 +91,18 @@ def write_layout(folder: str, tag: str, image: OciImage, *, events: Events) -> N
         raise
 
 
-def write_archive(path: str, tag: str, image: OciImage, *, events: Events) -> None:
-    """Write a tar file with a layout of this image alone; whole or not at all, and the same bytes every time."""
+def write_archive(path: str, tag: str, image: OciImage, *, docker_name: str | None = None, events: Events) -> None:
+    """Write a tar file with a layout of this image alone; whole or not at all, and the same bytes every time.
+
+    With `docker_name`, a familiar name or `""`, it is one that `docker load` and `podman load` of any age read: beside
+    the layout's files it has Docker's own list of them, as `docker save` writes both since Docker 25.
+    """
     entry = index_entry(image.manifest, tag=tag, architecture=image.architecture, variant=image.variant)
     try:
         with atomic_file(path) as file:
+            if docker_name is not None:
+                _add(file, "manifest.json", _docker_list(image, docker_name))
+                entry |= _docker_annotations(docker_name)
             _add(file, "oci-layout", LAYOUT_FILE)
             _add(file, "index.json", index_json([entry], {}))
             for name in ("blobs", "blobs/sha256"):
@@ -108,7 +116,25 @@ def write_archive(path: str, tag: str, image: OciImage, *, events: Events) -> No
                 file.write(padding(size))
             file.write(END)
     except OSError as error:
-        raise explain_oserror(error, f"writing oci-archive:{path}") from error
+        raise explain_oserror(error, f"writing {path}") from error
+
+
+def _docker_list(image: OciImage, name: str) -> bytes:
+    """What Docker reads (moby, image/spec, "Combined Image JSON + Filesystem Changeset Format")."""
+    item = {
+        "Config": blob_path(image.config.descriptor.digest),
+        "RepoTags": [name] if name else None,
+        "Layers": [blob_path(layer.descriptor.digest) for layer in image.layers],
+    }
+    return canonical_json([item])
+
+
+def _docker_annotations(name: str) -> dict[str, Any]:
+    """How containerd, and Docker where it keeps images there, find the name in the layout's index."""
+    if not name:
+        return {}
+    reference = parse_reference(name)
+    return {"annotations": {CONTAINERD_NAME: str(reference), REF_NAME: reference.tag}}
 
 
 def _add(file: BinaryIO, name: str, data: bytes) -> None:

@@ -38,10 +38,13 @@ def write_oci(shop: Workshop, finished: Finished, target: Target) -> Written:
     from sealift.flows.layouts import write_archive, write_layout
 
     with oci_image(shop, finished) as image:
-        if target.kind == "oci":
-            write_layout(target.place, target.tag, image, events=shop.events)
-        else:
-            write_archive(target.place, target.tag, image, events=shop.events)
+        match target.kind:
+            case "oci":
+                write_layout(target.place, target.tag, image, events=shop.events)
+            case "docker-archive":
+                write_archive(target.place, "", image, docker_name=target.tag, events=shop.events)
+            case _:
+                write_archive(target.place, target.tag, image, events=shop.events)
         return Written(size=image.size, digest=image.manifest.descriptor.digest)
 
 

@@ -4,6 +4,7 @@ NAME.sqfs NAME.squashfs NAME.sqsh   a bare squashfs
 -s DIR                              a directory
 oci:DIR[:TAG]                       an OCI image layout in a folder
 oci-archive:FILE[:TAG]              the same in a tar file
+docker-archive:FILE[:NAME[:TAG]]    a tar file for `docker load`
 all else                            a SIF, whatever its name
 """
 
@@ -14,22 +15,27 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from sealift.core.reference import parse_reference
 from sealift.errors import HostError, UsageError
 from sealift.flows.layouts import check_layout, check_tag
 
-Form = Literal["sif", "squashfs", "directory", "oci", "oci-archive"]
+Form = Literal["sif", "squashfs", "directory", "oci", "oci-archive", "docker-archive"]
 
 SQUASHFS_SUFFIXES = (".sqfs", ".squashfs", ".sqsh")
-LAYERED = ("oci:", "oci-archive:")
+_LAYERED: dict[str, Form] = {"oci": "oci", "oci-archive": "oci-archive", "docker-archive": "docker-archive"}
+LAYERED = tuple(f"{scheme}:" for scheme in _LAYERED)
 """How targets begin that are made of layers."""
-SOURCES_ONLY = ("docker", "docker-archive", "docker-daemon", "oras", "library", "shub", "http", "https")
+SOURCES_ONLY = ("docker", "docker-daemon", "oras", "library", "shub", "http", "https")
 OURS = "/.singularity.d"
 """What every image of ours and of Apptainer's has, and few other folders."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where an image goes. `text` is as typed, `path` without a scheme and a tag; `tag` is for OCI's forms alone."""
+    """Where an image goes. `text` is as typed, `path` without a scheme and a tag.
+
+    `tag` is for OCI's forms alone; of a docker-archive it is a name with its tag.
+    """
 
     text: str
     kind: Form
@@ -39,7 +45,7 @@ class Target:
     @property
     def is_layered(self) -> bool:
         """Whether it is an OCI image, made of layers."""
-        return self.kind in ("oci", "oci-archive")
+        return self.kind in _LAYERED
 
     @property
     def place(self) -> str:
@@ -52,7 +58,7 @@ def parse_target(text: str, *, sandbox: bool = False) -> Target:
     if not text:
         raise UsageError("the image has no name", hints=("sealift build IMAGE.sif SPEC",))
     scheme, colon, rest = text.partition(":")
-    if colon and (scheme in ("oci", "oci-archive")):
+    if colon and scheme in _LAYERED:
         if sandbox:
             raise UsageError(
                 f"`--sandbox` writes a directory, and `{text}` is none",
@@ -61,14 +67,17 @@ def parse_target(text: str, *, sandbox: bool = False) -> Target:
         path, _, tag = rest.removeprefix("//").partition(":")
         if not path:
             raise UsageError(f"`{text}` names no path", hints=(f"write for instance {scheme}:image:latest",))
-        check_tag(text, tag)
-        return Target(text=text, kind="oci" if scheme == "oci" else "oci-archive", path=path, tag=tag)
+        if scheme == "docker-archive":
+            tag = parse_reference(tag).familiar if tag else ""
+        else:
+            check_tag(text, tag)
+        return Target(text=text, kind=_LAYERED[scheme], path=path, tag=tag)
     if colon and (scheme in SOURCES_ONLY or re.match(r"[A-Za-z][A-Za-z0-9+-]*://", text)):
         raise UsageError(
             f"`{text}` is nothing that an image can be written to",
             hints=(
                 f"the image comes first: sealift build IMAGE.sif {text}",
-                "forms that can be written: x.sif, x.sqfs, --sandbox DIR, oci:DIR:TAG, oci-archive:FILE:TAG",
+                "forms that can be written: x.sif, x.sqfs, --sandbox DIR, oci:DIR:TAG, oci-archive:FILE:TAG, …",
             ),
         )
     if sandbox:
@@ -86,7 +95,7 @@ def check_target(target: Target, *, force: bool, update: bool = False, spec: str
     if update:
         _check_update(target)
     match target.kind:
-        case "sif" | "squashfs" | "oci-archive":
+        case "sif" | "squashfs" | "oci-archive" | "docker-archive":
             _check_file(target, force=force)
         case "directory":
             _check_directory(target, force=force or update, spec=spec, home=home)
