@@ -39,16 +39,16 @@ class Inspection:
     def chosen(self, wanted: Collection[str], *, app: str = "", list_apps: bool = False) -> dict[str, Any]:
         """The attributes in `wanted`, of the container or of `app`, as Apptainer chooses them.
 
-        The definition file belongs to the container; where there is a description, it is given for an app, too.
+        The definition file belongs to the container; a SIF, which keeps it beside the files, gives it for an app, too.
         """
         apps: Mapping[str, Any] = self.attributes.get("apps", {})
         found = {name: self.attributes[name] for name in ATTRIBUTES if name in wanted and name in self.attributes}
         if app:
-            found = {name: value for name, value in found.items() if name == "deffile" and self.described}
+            found = {name: value for name, value in found.items() if name == "deffile" and self.form == "sif"}
         shown: dict[str, Any] = {}
         if list_apps:
             shown = {name: values if self.described else {} for name, values in apps.items()}
-        if app in apps:
+        if app in apps and not (list_apps and self.described):
             shown[app] = {name: apps[app][name] for name in OF_APPS if name in wanted and name in apps[app]}
         return {"apps": shown, **found} if shown else found
 
@@ -71,11 +71,12 @@ def inspect_image(image: OpenImage) -> Inspection:
     layers = notes.get("layers")
     architecture = image.sif.architecture if image.sif is not None else None
     described = _description(image)
+    told = _told_by_files(image) if described is None else described
     return Inspection(
         path=image.path,
         form=image.form,
         architecture=architecture.oci if architecture else "",
-        attributes=attributes(Draft(root=image.root)) if described is None else described,
+        attributes=told,
         described=described is not None,
         layers=tuple(each for each in layers if isinstance(each, dict)) if isinstance(layers, list) else (),
         tree_digest=str(notes.get("tree_digest", "")),
@@ -87,6 +88,15 @@ def help_text(image: OpenImage, app: str = "") -> str:
     folder = f"/scif/apps/{app}/scif" if app else "/.singularity.d"
     content = Draft(root=image.root).read(f"{folder}/runscript.help") or b""
     return content.decode("utf-8", "surrogateescape").rstrip("\n")
+
+
+def _told_by_files(image: OpenImage) -> dict[str, Any]:
+    """What the image's files say; but the definition file is the SIF's own, where it has one."""
+    told = attributes(Draft(root=image.root))
+    found = image.sif.find(DataType.DEFINITION_FILE) if image.sif is not None else None
+    if image.sif is not None and found is not None:
+        told["deffile"] = image.sif.data(found).decode("utf-8", "surrogateescape")
+    return told
 
 
 def _description(image: OpenImage) -> dict[str, Any] | None:
