@@ -146,7 +146,7 @@ def test_what_was_changed_is_in_the_next_image(sealift: Sealift, odd_layout: Pat
     shutil.rmtree("x/read-only")
     outcome = sealift("build", "after.sif", "x")
     assert outcome.code == 0
-    assert "since it was written, 4 entries were changed or added, 2 removed\n" in outcome.err
+    assert "is not as it was written: 4 changed or added, 2 removed\n" in outcome.err
     built(sealift, "-s", "before", "before.sif")
     built(sealift, "-s", "after", "after.sif")
     before, after = on_disk(Path("before")), on_disk(Path("after"))

@@ -177,7 +177,7 @@ def _packs(shop: Workshop, folder: str, kept: TreeFile, reading: _Reading) -> tu
 
     changed, gone = reading.look()
     if changed or gone:
-        shop.say(f"{folder}: since it was written, {changed:,} entries were changed or added, {gone:,} removed")
+        shop.say(f"{folder} is not as it was written: {changed:,} changed or added, {gone:,} removed")
     if changed:
         return packed(changed=False), packed(changed=True)
     record = shop.key("directory of tree", str(kept.notes.get("tree_digest")))
