@@ -63,11 +63,11 @@ class Place:
         env = self.as_user.environment() | {
             "SOURCE_DATE_EPOCH": str(ground.EPOCH),
             "TMPDIR": str(at / "tmp"),
+            "SEALIFT_CACHE_DIR": str(at / "cache"),
             # Builds that run side by side read each other's half-written index there.
             "APPTAINER_DISABLE_CACHE": "true",
         }
         if as_root:
-            env |= {"HOME": str(at), "USER": "root", "LOGNAME": "root", "SEALIFT_CACHE_DIR": str(at / "cache")}
             program = shutil.which(argv[0], path=env["PATH"]) or argv[0]
             return subprocess.run([program, *argv[1:]], cwd=at, env=env, input=b"", capture_output=True, check=False)
         found = parts.program("apptainer") if argv[0] == "apptainer" else None
@@ -83,7 +83,7 @@ def versions(place: Place) -> dict[str, str]:
 
 
 def prepare(place: Place, chosen: Iterable[Builder]) -> None:
-    """Make the bases: those of `ground`, and three local images that Apptainer and Sealift built of base.def."""
+    """Make the bases: those of `ground`, the SIFs that both build of base.def, and a sandbox of Apptainer's."""
     bases = place.folder / "bases"
     bases.mkdir()
     ground.make_bases(bases)
@@ -101,19 +101,18 @@ def prepare(place: Place, chosen: Iterable[Builder]) -> None:
     for builder in (APPTAINER, SEALIFT):
         options = _OWN_OPTIONS[builder.program]
         _succeed(place, (builder.program, "build", *options, f"../bases/{builder.name}.sif", "base.def"))
-    _succeed(place, ("apptainer", "build", "--fakeroot", "--sandbox", "../bases/sandbox", "../bases/apptainer.sif"))
-    if any(builder.as_root for builder in chosen):
-        _prepare_for_root(place, bases)
-
-
-def _prepare_for_root(place: Place, bases: Path) -> None:
-    """The user's directories hold subordinate ids, which to root are other people's: root has its own of each."""
     own = place.folder / "bases-of-root"
-    shutil.copytree(bases, own, symlinks=True, ignore=lambda _folder, _names: ["sandbox"])
-    subprocess.run(["chown", "-hR", "0:0", str(own)], check=True)
-    (own / "sandbox").mkdir()
-    with mounted(bases / "apptainer.sif", below=place.folder) as root:
-        ground.copy_tree(root, own / "sandbox")
+    if any(builder.as_root for builder in chosen):
+        shutil.copytree(bases, own, symlinks=True)
+    # All files of an image that Apptainer built without root are root's, so an owner's copy is the very tree.
+    for folder in (bases, own):
+        if folder.exists():
+            (folder / "sandbox").mkdir()
+            with mounted(bases / "apptainer.sif", below=place.folder) as root:
+                ground.copy_tree(root, folder / "sandbox")
+    place.as_user.give(bases / "sandbox")
+    if own.exists():
+        subprocess.run(["chown", "-hR", "0:0", str(own)], check=True)
 
 
 def _succeed(place: Place, argv: Sequence[str]) -> None:

@@ -117,6 +117,15 @@ def test_holes_stay_holes(tmp_path: Path, source: Path) -> None:
     assert (root / "hole").read_bytes() == (source / "hole").read_bytes()
 
 
+def test_a_file_that_is_written_loses_its_rights(tmp_path: Path, source: Path) -> None:
+    """For whoever builds, as the kernel has it for all but the machine's root."""
+    root = prepared_root(tmp_path, "root")
+    for before, after in ((0o4755, 0o755), (0o2755, 0o755), (0o2644, 0o2644), (0o1755, 0o1755)):
+        (root / "there/a").chmod(before)
+        Copier(root=str(root)).copy(f"{source}/a", "/there/a")
+        assert stat.S_IMODE((root / "there/a").stat().st_mode) == after
+
+
 def test_a_file_without_a_size(tmp_path: Path) -> None:
     root = prepared_root(tmp_path, "root")
     Copier(root=str(root)).copy("/proc/sys/kernel/ostype", "/ostype")

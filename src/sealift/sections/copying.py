@@ -136,9 +136,13 @@ class Copier:
         try:
             writing = _open_to_write(place, existing=existing)
             try:
-                if not existing:
-                    mode = stat.S_IMODE(found.st_mode)
-                    os.fchmod(writing, mode if self.keep else mode & 0o777 & ~self.umask)
+                mode = stat.S_IMODE(found.st_mode)
+                if existing:
+                    # The kernel does this for all but the machine's root: the image shall not depend on who builds it.
+                    mode = _without_rights(stat.S_IMODE(os.fstat(writing).st_mode))
+                elif not self.keep:
+                    mode &= 0o777 & ~self.umask
+                os.fchmod(writing, mode)
                 _copy_data(reading, writing, found.st_size)
             finally:
                 os.close(writing)
@@ -224,6 +228,12 @@ def match_in(root: str, pattern: str) -> tuple[str, ...]:
         found = matched
     slash = "/" if pattern.endswith("/") else ""
     return tuple(one + slash for one in found if is_there(one)) or (pattern,)
+
+
+def _without_rights(mode: int) -> int:
+    """What is left of a mode when the file is written: no setuid, and no setgid where it is one."""
+    mode &= ~stat.S_ISUID
+    return mode & ~stat.S_ISGID if mode & stat.S_IXGRP else mode
 
 
 def _open_to_write(place: str, *, existing: bool) -> int:

@@ -43,9 +43,7 @@ class Metadata:
     notices: tuple[str, ...] = ()
 
 
-def begin(
-    root: Root, stage: Stage, *, config: ImageConfig | None = None, complete: bool = False
-) -> tuple[Added, ...]:
+def begin(root: Root, stage: Stage, *, config: ImageConfig | None = None, complete: bool = False) -> tuple[Added, ...]:
     """What is added right after the bootstrap. `config` is the base's, where it is an OCI image.
 
     `complete` says that the base is an image of ours, whichever agent brought it: what it has stays, as of a local one.
