@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterator, Mapping
+from itertools import islice
 
 from sealift.deffile.arguments import has_placeholder
 from sealift.deffile.characters import quoted, words
@@ -51,6 +52,9 @@ _ENTERPRISE = ("product", "user", "regcode")
 
 _OF_THE_IMAGE = ("help", "runscript", "startscript")
 
+_NAMED = 20
+"""So many stages are named at most where one is not found."""
+
 _DISTRIBUTIONS = ("ubuntu", "debian", "centos", "fedora", "alpine", "rockylinux", "almalinux", "opensuse")
 
 
@@ -62,6 +66,9 @@ def find_build_faults(definition: Definition, *, unsure: Container[int] = ()) ->
     """
     faults: list[Fault] = []
     stages = definition.stages
+    numbers: dict[str, int] = {}
+    for number, stage in enumerate(stages):
+        numbers.setdefault(stage.name, number)  # the first stage of a name is the one that is found
     names_known = not any(number in unsure or has_placeholder(stage.name) for number, stage in enumerate(stages))
     for number, stage in enumerate(stages):
         agent = stage.bootstrap
@@ -70,15 +77,16 @@ def find_build_faults(definition: Definition, *, unsure: Container[int] = ()) ->
         elif number in unsure:
             pass
         elif stage.header is None:
-            faults.append(_no_header(stage, stages[number + 1 :]))
+            faults.append(_no_header(stage, is_last=number == len(stages) - 1))
         elif not agent:
-            faults.append(_no_bootstrap(stage, stages[number + 1 :]))
+            faults.append(_no_bootstrap(stage, is_last=number == len(stages) - 1))
         else:
             above = stages[number - 1].header or {} if number and not stages[number - 1].bootstrap else {}
             faults += _missing_keys(stage, above)
         for group in stage.files:
-            if names_known or definition.find_stage(group.from_stage or "") is not None:
-                faults += _unknown_stage(definition, number, group)
+            name = group.from_stage
+            if name is not None and (name in numbers or (names_known and not has_placeholder(name))):
+                faults += _unknown_stage(numbers, number, name, group)
         faults += _app_faults(stage)
         faults += _nul_faults(stage)
         faults += _shell_faults(stage)
@@ -98,9 +106,9 @@ def find_build_cautions(definition: Definition) -> Iterator[Caution]:
                 )
 
 
-def _no_header(stage: Stage, later: tuple[Stage, ...]) -> Fault:
+def _no_header(stage: Stage, *, is_last: bool) -> Fault:
     section = stage.sections[0] if stage.sections else None
-    if later and section is not None:
+    if not is_last and section is not None:
         message = f"`%{section.name}` stands above `Bootstrap:`, so it is a stage of its own, without a header"
         hint = f"move `%{section.name}` below the lines `Bootstrap:` and `From:`"
     else:
@@ -115,11 +123,11 @@ def _no_header(stage: Stage, later: tuple[Stage, ...]) -> Fault:
     )
 
 
-def _no_bootstrap(stage: Stage, later: tuple[Stage, ...]) -> Fault:
+def _no_bootstrap(stage: Stage, *, is_last: bool) -> Fault:
     field = stage.field("bootstrap")
     if field is not None:
         message, hint = "`Bootstrap:` has no value", "write: Bootstrap: docker"
-    elif later:
+    elif not is_last:
         message = "`Bootstrap:` must be the first line of its stage: what stands above it is a stage of its own"
         hint = "put the `Bootstrap:` line first"
     else:
@@ -204,13 +212,10 @@ def _missing_keys(stage: Stage, above: Mapping[str, str]) -> Iterator[Fault]:
         )
 
 
-def _unknown_stage(definition: Definition, number: int, group: FileGroup) -> Iterator[Fault]:
-    name = group.from_stage
-    if name is None:
-        return
-    found = definition.find_stage(name)
+def _unknown_stage(numbers: Mapping[str, int], number: int, name: str, group: FileGroup) -> Iterator[Fault]:
+    found = numbers.get(name)
     if found is None:
-        names = [stage.name for stage in definition.stages[:number] if stage.name]
+        names = [earlier for earlier, row in islice(numbers.items(), _NAMED) if earlier and row < number]
         close = nearest(name, names)
         if close:
             hint = f"did you mean `{close}`?"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import islice
 
 HEADER_KEYWORDS = (
     "bootstrap",
@@ -149,6 +150,10 @@ def dockerfile_word(word: str) -> str | None:
     return _DOCKERFILE.get(word)
 
 
+_LONGEST_WORD = 100
+_MOST_WORDS = 100
+
+
 def is_header_keyword(key: str) -> bool:
     """Is the lower-cased `key` valid? The literal `otherurl&n` is, by the way Apptainer looks numbers up."""
     return key in HEADER_KEYWORDS or _NUMBERED.sub("&n", key) == "otherurl&n"
@@ -159,10 +164,12 @@ def show_keyword(key: str) -> str:
 
 
 def nearest(word: str, known: Iterable[str], *, likeness: float = 0.6) -> str | None:
-    """The known word that was probably meant, or None."""
+    """The known word that was probably meant, or None; only so much is compared as a person may have written."""
     import difflib  # takes longer to load than most files take to read
 
-    close = difflib.get_close_matches(word, tuple(known), n=1, cutoff=likeness)
+    if len(word) > _LONGEST_WORD:
+        return None
+    close = difflib.get_close_matches(word, tuple(islice(known, _MOST_WORDS)), n=1, cutoff=likeness)
     return close[0] if close else None
 
 
