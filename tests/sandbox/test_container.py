@@ -123,13 +123,17 @@ def test_the_environment_is_apptainers(drive: Drive, base: Path, who: Who) -> No
             sh("cat $SSL_CERT_FILE; cat /etc/hosts"),
             sh("env", inside=False, cwd="/"),
             {"do": "call", **listing()},
+            sh("cat $APT_CONFIG $WGETRC"),
         ],
     )
     inside = dict(line.split("=", 1) for line in found["steps"][0]["out"].splitlines())
     private = [name for name in inside if inside[name].startswith("/dev/.sealift/")]
     assert inside["SSL_CERT_FILE"] == inside["PIP_CERT"] == "/dev/.sealift/certificates-0.pem"
     assert "REQUESTS_CA_BUNDLE" not in inside
-    assert ("APT_CONFIG" in private) == (who == "plain")
+    bundle = "/dev/.sealift/certificates-0.pem"
+    apt = f'Acquire::https::CAInfo "{bundle}";\n'
+    apt += 'APT::Sandbox::User "root";\n' if who == "plain" else ""
+    assert found["steps"][4]["out"] == f"{apt}ca_certificate = {bundle}\n"
     assert {name: value for name, value in inside.items() if name not in private} == {
         "ADDED": "1",
         "HOME": "/root",

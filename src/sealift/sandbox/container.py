@@ -305,7 +305,14 @@ def _private_files(sandbox: Sandbox, host: Mapping[str, str]) -> dict[str, str]:
                 continue
             placed[real] = f"{PRIVATE}/{name}"
         variables[variable] = placed[real]
+    apt = ""
+    if bundle := variables.get("SSL_CERT_FILE"):
+        # These two look at no variable of the bundle's name, but at one of a file that names it.
+        apt += f'Acquire::https::CAInfo "{bundle}";\n'
+        variables["WGETRC"] = sandbox.place("wgetrc", f"ca_certificate = {bundle}\n".encode())
     if sandbox.spec.footing.mode == "single":
         # apt drops to a user of its own and looks whether that worked; with one id there is none to drop to.
-        variables["APT_CONFIG"] = sandbox.place("apt.conf", b'APT::Sandbox::User "root";\n')
+        apt += 'APT::Sandbox::User "root";\n'
+    if apt:
+        variables["APT_CONFIG"] = sandbox.place("apt.conf", apt.encode())
     return variables

@@ -33,6 +33,10 @@ CERTIFICATE_FILES = (
 )
 """Variables by which programs are told of another CA bundle; a site whose proxy re-signs TLS sets some of them."""
 
+_WHOLE = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT")
+"""Those that stand for all authorities that are trusted, where others name some more."""
+_FOR_ALL = (*_WHOLE, "GIT_SSL_CAINFO")
+
 
 def section_environment(host: Mapping[str, str]) -> dict[str, str]:
     """The environment of a command inside: Apptainer's defaults, the terminal's name, the proxies."""
@@ -44,5 +48,10 @@ def section_environment(host: Mapping[str, str]) -> dict[str, str]:
 
 
 def certificate_files(host: Mapping[str, str]) -> dict[str, str]:
-    """The CA bundles that the host names, by variable; none where the host names none."""
-    return {name: host[name] for name in CERTIFICATE_FILES if host.get(name, "").startswith("/")}
+    """The CA bundles that the host names, by variable; none where the host names none.
+
+    A host that names its bundle for some programs means it for all: each program looks at a variable of its own.
+    """
+    named = {name: host[name] for name in CERTIFICATE_FILES if host.get(name, "").startswith("/")}
+    whole = next((named[name] for name in _WHOLE if name in named), None)
+    return named if whole is None else {**dict.fromkeys(_FOR_ALL, whole), **named}
