@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from sealift.engines.embedded import fuselayers, layout, overlays, room, rootfs
 from sealift.engines.embedded.identity import Lines, append_line, move_root
 from sealift.engines.embedded.image import RootImage
-from sealift.engines.embedded.mounting import Mounter
+from sealift.engines.embedded.mounting import RESTRICTED, Mounter
 from sealift.engines.embedded.namespaces import no_namespaces
 from sealift.engines.embedded.paths import find, resolve
 from sealift.system import kernel
@@ -74,10 +75,13 @@ def stack(container: Container, sources: Sources, *, own_namespace: bool) -> Cal
     steps = (*container.first, *container.files, *_identity_steps(container.identity, shown), *container.after)
     if container.in_place:
         kernel.mount(IMAGE, IMAGE, "", kernel.MS_BIND | kernel.MS_REC)
+        with contextlib.suppress(OSError):  # before Linux 5.12; no set-id bit gives rights in any case
+            kernel.add_mount_attributes(IMAGE, RESTRICTED)
         root = IMAGE
     else:
-        # The kernel's overlay does for what is forgotten: it is quicker.
-        lasting = isinstance(sources.image, rootfs.Served) and not container.memory
+        # For what is forgotten the kernel's overlay does, which is quicker.
+        kept = any(overlay.kind == "folder" for overlay in container.overlays)
+        lasting = isinstance(sources.image, rootfs.Served) and kept and not container.memory
         fuse = fuselayers.Stacker(program=sources.fuse_overlayfs, host=HOST, base=base, preferred=lasting)
         root = _root_for(steps, lowers, writable, own_namespace=own_namespace, fuse=fuse)
     os.umask(mask)
@@ -148,7 +152,7 @@ def _root_for(
     room.make_points(missing, POINTS, shown)
     # Below the user's overlays, above the image: so it is, and has to be, in the folders that both engines write.
     layers = (*lowers[:-1], POINTS, IMAGE)
-    if fuse.preferred and writable is not None and fuse.mount(layers, ROOT, writable):
+    if fuse.preferred and fuse.mount(layers, ROOT, writable):
         return ROOT
     try:
         room.overlay(layers, ROOT, writable=writable, own_namespace=own_namespace)

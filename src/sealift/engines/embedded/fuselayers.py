@@ -32,7 +32,8 @@ class Stacker:
     """fuse-overlayfs as it is started in the session.
 
     `program` is None where there is none. `host` is where the host's root is seen, `base` a folder of the host that may
-    be covered in the server's eyes. `preferred` says that it comes before the kernel's overlay.
+    be covered in the server's eyes. `preferred` says that it comes before the kernel's overlay, as it must for
+    folders that it may have written.
     """
 
     program: str | None

@@ -15,6 +15,7 @@ from sealift.engines.embedded import building, identity, layout, wanted
 from sealift.engines.embedded.image import RootImage, check_architecture, find_image
 from sealift.engines.embedded.namespaces import Wanted
 from sealift.engines.embedded.overlays import find_overlays
+from sealift.engines.embedded.paths import inside
 from sealift.errors import HostError, UsageError
 
 SCRIPT = os.path.join(os.path.dirname(__file__), "..", "..", "data", "engines", "environment.sh")
@@ -60,6 +61,8 @@ def prepare(plan: LaunchPlan, *, env: Mapping[str, str], events: Events = ignore
     )
     workdir = _workdir(plan, cwd)
     first = layout.lay_out(plan, home=home, terminal=terminal, workdir=workdir)
+    if plan.writable:
+        first = _with_room_for_home(first, home, image)
     scratch = layout.scratch_steps(plan.scratch, workdir)
     here = () if plan.contain or "cwd" in plan.no_mount else layout.cwd_steps(os.path.realpath(cwd) if cwd else "")
     overlays, more = find_overlays(plan.overlays, cwd=cwd or "/")
@@ -137,6 +140,15 @@ def _check_writable(plan: LaunchPlan, image: RootImage) -> None:
                 "or forget them at the end: --writable-tmpfs",
             ),
         )
+
+
+def _with_room_for_home(steps: tuple[layout.Step, ...], home: layout.Home, image: RootImage) -> tuple[layout.Step, ...]:
+    """Nothing is made in a folder that is written to: an empty /home covers the image's where it lacks the caller's."""
+    top = "/" + home.target.split("/")[1]
+    if os.path.isdir(inside(image.path, home.target)) or not os.path.isdir(inside(image.path, top)):
+        return steps
+    number = next((number for number, step in enumerate(steps) if step.target == home.target), len(steps))
+    return (*steps[:number], layout.Step(kind="folder", target=top, made=0o755), *steps[number:])
 
 
 def _workdir(plan: LaunchPlan, cwd: str) -> str:
