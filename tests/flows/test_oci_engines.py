@@ -133,10 +133,11 @@ def test_docker_and_apptainer_start_it_as_apptainer_starts_the_sif(
     assert apptainer("run", "--cleanenv", "fetched.sif", "seven", cwd=built).returncode == 7
 
 
-@pytest.mark.needs("podman", "skopeo")
-def test_podman_without_root_starts_it_and_shows_the_environment_to_exec(built: Path, skopeo, as_user):
-    skopeo("copy", "--quiet", "oci:img:one", f"oci-archive:{built}/image.tar:one")
-    as_user.give(built / "image.tar")
+@pytest.mark.needs("podman")
+def test_podman_without_root_starts_it_and_shows_the_environment_to_exec(built: Path, sealift, as_user):
+    assert sealift("build", "oci-archive:oci.tar:one", "image.def").code == 0
+    assert sealift("build", "docker-archive:docker.tar:start:one", "image.def").code == 0
+    as_user.give(built)
     # Debian's crun cannot do with machines that have cgroups of both versions.
     podman = ["podman", "--runtime=runc", "--cgroup-manager=cgroupfs", "--events-backend=file"]
 
@@ -146,13 +147,15 @@ def test_podman_without_root_starts_it_and_shows_the_environment_to_exec(built: 
         return done.stdout
 
     try:
-        _start_in_podman(call, built)
+        _start_in_podman(call)
     finally:
         call("system", "reset", "--force")
 
 
-def _start_in_podman(call: Callable[..., bytes], built: Path) -> None:
-    image = call("pull", "-q", f"oci-archive:{built}/image.tar").decode().strip()
+def _start_in_podman(call: Callable[..., bytes]) -> None:
+    image = call("pull", "-q", "oci-archive:oci.tar").decode().strip()
+    call("load", "-q", "-i", "docker.tar")
+    assert call("image", "inspect", "--format", "{{.Id}}", "start:one").decode().strip() == image
     assert call("run", "--rm", "--network", "none", image, "a", "b c") == (
         b"<hello 'there'></opt/list></.singularity.d/runscript><a><b c>/opt/bin:" + PATH + b"\n"
     )
