@@ -79,9 +79,13 @@ class DaemonAnswer:
     def read(self, amount: int) -> bytes:
         """Up to `amount` bytes, b"" at the end. BrokenError, also for an end too early."""
         try:
-            return self._answer.read(amount)
+            data = self._answer.read(amount)
         except (http.client.HTTPException, OSError) as error:
             raise BrokenError(f"the connection to `{self._where}` broke: {_reason(error)}") from error
+        # http.client takes an end before the announced length for the end.
+        if not data and amount and self._answer.length:
+            raise BrokenError(f"the connection to `{self._where}` broke: {self._answer.length} bytes are missing")
+        return data
 
     def close(self) -> None:
         self._answer.close()
