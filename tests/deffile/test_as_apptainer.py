@@ -9,6 +9,7 @@ import pytest
 from sealift.deffile.as_apptainer import as_apptainer
 
 HEAD = "Bootstrap: docker\nFrom: a\n"
+BAD_KEY = "failed to parse deffile header: invalid header keyword found: "
 
 
 def brief(stage: dict[str, Any]) -> dict[str, Any]:
@@ -47,11 +48,15 @@ A = {"bootstrap": "docker", "from": "a"}
         ("Bootstrap: yum\nInclude: a\\n\\\nb\n", [{"header": {"bootstrap": "yum", "include": "a\nb"}}]),
         ("Bootstrap: docker\nInclude: \\\nFrom: a\n", [{"header": A}]),
         ("Bootstrap: docker\nFrom: a\nInclude: b \\\n\n", [{"header": A}]),
+        ("Bootstrap: docker\nFrom: a\nL\u0130brary: \u3000x\u0085\n", [{"header": {**A, "library": "x"}}]),
+        ("\u00a0Bootstrap\u2003: docker\nFrom: \u200ba\x1c\n", [{"header": {**A, "from": "\u200ba\x1c"}}]),
+        ("Bootstrap: docker\nFrom: a\notherurl&n: x\n", [{"header": {**A, "otherurl&n": "x"}}]),
         ("Bootstrap: docker\rFrom: a\n", [{"header": {"bootstrap": "docker\rFrom: a"}}]),
         # headings and bodies
         (HEAD + "%%POST -c  x # y \n true\n# c\n\n", [{"header": A, "post": ("-c  x # y ", " true\n# c\n\n")}]),
         (HEAD + "%post", [{"header": A}]),
         (HEAD + "%post\r\n a\r\r\n b\rc", [{"header": A, "post": ("", " a\r\n b\rc\n")}]),
+        (HEAD + "%help\n\u200b%a\n\ufeff%b\n\x1f%c\n", [{"header": A, "help": ("", "\u200b%a\n\ufeff%b\n\x1f%c\n")}]),
         (HEAD + "%post\n a\n\r", [{"header": A, "post": ("", " a\n\n")}]),
         (HEAD + "%post x\na\n%post\nb\n%post \nc\n", [{"header": A, "post": ("", "a\nb\nc\n")}]),
         (HEAD + "%help\n \x1c%post\n", [{"header": A, "help": ("", " \x1c%post\n")}]),
@@ -158,6 +163,13 @@ def test_stages(text: str, stages: list[dict[str, Any]] | None) -> None:
         (b"Bootstrap: a\n%a\n%b c\n%A\n %post\n%\n", "invalid section(s) specified: a, b, "),
         (b"Bootstrap: a\n%post\tx\n", "invalid section(s) specified: post\tx"),
         (b"Bootstrap: a\n%AppRun x\n", "invalid section(s) specified: AppRun x"),
+        (
+            b"Bootstrap: a\nOtherURL\xd9\xa3: x\n",
+            f"{BAD_KEY}otherurl\u0663",
+        ),
+        (b"Bootstrap: a\n%te\xc5\xbft\n\xc2\xa0%post\n", "invalid section(s) specified: te\u017ft, \u00a0%post"),
+        (b"Bootstrap: a\n%POST\xc2\xa0-c\n", "invalid section(s) specified: post\u00a0-c"),
+        (b"Bootstrap: a\n%\xce\xa3\xce\x91\xce\xa3\n", "invalid section(s) specified: \u03c3\u03b1\u03c3"),
         (b"Bootstrap: a\n%f\xe2\x82oo\n", "invalid section(s) specified: f\ufffd\ufffdoo"),
         (b"Bootstrap: a\n%b\n\nBootstrap: a\n%c\n", "invalid section(s) specified: b"),
         (b"Bootstrap: a\n:\\n\\\n# c\nx: y\n", "failed to parse deffile header: invalid header keyword found: "),
