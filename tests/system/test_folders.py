@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
 
-from sealift.system import kernel
+from sealift.system import folders, kernel
 from sealift.system.folders import atomic_folder, remove_folder
 
 
@@ -87,7 +89,7 @@ def killed_while(tmp_path: Path, moment: str) -> None:
     """Write `target` in another process that is killed with `kill -9` at a line of it."""
     program = f"""
         import errno, os, signal
-        from sealift.system import kernel
+        from sealift.system import folders, kernel
         from sealift.system.folders import atomic_folder
 
         def refusing(one, other):
@@ -150,3 +152,22 @@ def test_folders_without_rights_are_removed(tmp_path: Path) -> None:
     os.symlink(tmp_path, tmp_path / "target" / "link")
     remove_folder(str(tmp_path / "target"))
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(("age", "stays"), [(0.0, True), (folders.UNFINISHED + 60, False)])
+def test_without_locks_the_age_decides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age: float, stays: bool
+) -> None:
+    """NFS has no locks on folders."""
+
+    def refusing(_descriptor: int, _operation: int) -> None:
+        raise OSError(errno.EBADF, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", refusing)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + age)
+    left = tmp_path / ".target.01234567.part"
+    left.mkdir()
+    with atomic_folder(str(tmp_path / "target")):
+        pass
+    assert left.exists() is stays

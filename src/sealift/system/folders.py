@@ -13,10 +13,14 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator
 
 from sealift.system import kernel
 from sealift.system.files import sync_folder
+
+UNFINISHED = 86400.0
+"""Seconds after which a folder that is not finished will not be."""
 
 
 def remove_folder(folder: str) -> None:
@@ -108,10 +112,22 @@ def _sweep(parent: str, name: str, path: str, remove: Callable[[str], None]) -> 
             with contextlib.suppress(OSError):
                 descriptor = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
                 try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    if not _is_dead(descriptor):
+                        continue
                     if match[1] == "old" and not os.path.lexists(path):
                         os.rename(left, path)  # it died between the two steps
                     else:
                         remove(left)
                 finally:
                     os.close(descriptor)
+
+
+def _is_dead(descriptor: int) -> bool:
+    """Whether nobody writes the folder any more: it has no lock, or, where there are none, has long been the same."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return time.time() - os.fstat(descriptor).st_ctime > UNFINISHED
+    return True
