@@ -298,3 +298,23 @@ def test_a_folder_to_build_in_that_is_none(build: Build) -> None:
         2,
         "error: `--tmpdir /none/such`: there is no such folder\nhint: mkdir -p /none/such\n",
     )
+
+
+def test_what_the_builder_orders_reaches_post_and_test(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = """\
+%environment
+export A=image
+export PATH=/of/image:$PATH
+%post
+echo "> post ${A-none} ${B-none} $PATH"
+%test
+echo "> test ${A-none} ${B-none} ${PATH%%:/usr*}"
+"""
+    usual = "/usr/bin:/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin"
+    assert echoed(build(text).err) == [f"post none none {usual}", "test image none /of/image"]
+    monkeypatch.setenv("APPTAINERENV_A", "ordered")
+    monkeypatch.setenv("SINGULARITYENV_B", "$HOME too")
+    monkeypatch.setenv("APPTAINERENV_PREPEND_PATH", "/first")
+    said = [f"post ordered /root too /first:{usual}", "test ordered /root too /first:/of/image"]
+    assert echoed(build(text).err) == said
+    assert echoed(build(text).err) == []

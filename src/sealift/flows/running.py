@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from sealift.core.event import Began, Ended, Said
 from sealift.errors import SectionError, TestFailed, ToolError
+from sealift.flows.variables import ordered_variables
 from sealift.flows.workshop import Workshop
 from sealift.sandbox.container import Sandbox
 from sealift.sections.plan import RunScript
@@ -17,8 +18,9 @@ def run_script(shop: Workshop, sandbox: Sandbox, step: RunScript) -> None:
     sandbox.place(step.section, step.text.encode("utf-8", "surrogateescape"))
     env = dict(step.env)
     epoch = shop.request.environment.get("SOURCE_DATE_EPOCH")
-    if epoch and step.where == "inside":
-        env["SOURCE_DATE_EPOCH"] = epoch
+    if step.where == "inside":
+        env |= ordered_variables(shop.request.environment)
+        env |= {"SOURCE_DATE_EPOCH": epoch} if epoch else {}
     run_step(shop, sandbox, step, env)
 
 

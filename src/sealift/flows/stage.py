@@ -27,8 +27,8 @@ from sealift.flows.mountedform import form_to_change, mounted_form
 from sealift.flows.rooms import find_footing, opened_sandbox
 from sealift.flows.running import run_script, run_step
 from sealift.flows.sources import digest_sources
-from sealift.flows.testvariables import builders_variables, lasting
 from sealift.flows.updating import is_update
+from sealift.flows.variables import builders_variables, lasting, ordered_variables
 from sealift.flows.workshop import Workshop, check_pack, digest_of, verify_pack
 from sealift.sandbox.container import Sandbox
 from sealift.sandbox.furnish import PRIVATE
@@ -178,6 +178,7 @@ def _stage_key(
         footing.mode != "single" or footing.notify,
         shop.request.environment.get("SOURCE_DATE_EPOCH", ""),
         identity,
+        ordered_variables(shop.request.environment),
     )
 
 
@@ -308,11 +309,12 @@ def _run_test(shop: Workshop, built: Built, script: RunScript, last_layer: str) 
     chosen = chosen_sections(shop.request.flags)
     if chosen is not None and "test" not in chosen and built.root.look(TEST_FILE).kind != "file":
         return
-    variables = builders_variables(shop.request.environment)
+    orders = ordered_variables(shop.request.environment)
+    variables = {**builders_variables(shop.request.environment), **orders}
     identity = built.given.identity()
     writable = shop.request.flags.writable_tmpfs
     files = [built.key, os.path.basename(last_layer), script.text, list(script.argv)]
-    key = shop.key("test", *files, writable, identity, lasting(variables))
+    key = shop.key("test", *files, writable, identity, lasting(variables), orders)
     if identity is not None and not shop.request.no_cache and shop.store.record("tests", key) is not None:
         shop.say("%test: passed before on these files")
         return

@@ -7,6 +7,10 @@ for script in /.singularity.d/env/*.sh; do
     [ ! -f "$script" ] || . "$script"
 done
 
+# What the builder ordered with APPTAINERENV_NAME, over all that the image says.
+eval "${SEALIFT_ORDERS:-}"
+unset SEALIFT_ORDERS
+
 # What the image's PATH lacks of the usual folders is added behind it.
 for place in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin; do
     case ":$PATH:" in

@@ -1,11 +1,16 @@
-"""The builder's variables that `%test` sees, as `apptainer test` gives them: all but those that the image decides."""
+"""The builder's variables that sections see beside the image's own.
+
+What is ordered with `APPTAINERENV_NAME` reaches `%post` and `%test`; all others reach `%test`, as `apptainer test`
+gives them: all but those that the image decides.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
-from sealift.engines.environment import is_name, voices
+from sealift.engines.environment import is_name, order_lines, voices
 from sealift.sandbox.environment import PROXIES
 
 _READ_ONLY = frozenset(("UID", "EUID", "PPID", "SHELLOPTS", "BASHOPTS", "BASH_VERSINFO"))
@@ -22,6 +27,17 @@ def builders_variables(caller: Mapping[str, str]) -> dict[str, str]:
     if "LANG" in host:
         found["LANG"] = host["LANG"]
     return {**found, "SEALIFT_BUILDER": " ".join(sorted(seen))}
+
+
+def ordered_variables(caller: Mapping[str, str]) -> dict[str, str]:
+    """What `APPTAINERENV_NAME` orders, as `data/sections/enter.sh` takes it: statements that run behind the image's
+    scripts, and the paths that the last of these scripts looks at. Empty where nothing is ordered.
+    """
+    spoken = voices(caller, ordered={}, clean=True, home="/root", own={})
+    paths = {name: value for name, value in spoken.orders.items() if name.startswith("SING_USER_DEFINED_")}
+    others = {name: value for name, value in spoken.orders.items() if name not in paths}
+    lines = order_lines(replace(spoken, orders=others))
+    return paths | ({"SEALIFT_ORDERS": "\n".join(lines)} if lines else {})
 
 
 _PASSING = re.compile(
