@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -134,7 +135,9 @@ def test_docker_and_apptainer_start_it_as_apptainer_starts_the_sif(
 
 
 @pytest.mark.needs("podman")
-def test_podman_without_root_starts_it_and_shows_the_environment_to_exec(built: Path, sealift, as_user):
+def test_podman_without_root_starts_it_and_shows_the_environment_to_exec(
+    built: Path, sealift, as_user, session_folder: Path
+):
     assert sealift("build", "oci-archive:oci.tar:one", "image.def").code == 0
     assert sealift("build", "docker-archive:docker.tar:start:one", "image.def").code == 0
     as_user.give(built)
@@ -142,14 +145,19 @@ def test_podman_without_root_starts_it_and_shows_the_environment_to_exec(built: 
     podman = ["podman", "--runtime=runc", "--cgroup-manager=cgroupfs", "--events-backend=file"]
 
     def call(*arguments: str | Path) -> bytes:
-        done: subprocess.CompletedProcess[bytes] = as_user([*podman, *arguments], cwd=built)
+        done: subprocess.CompletedProcess[bytes] = as_user(
+            [*podman, *arguments], cwd=built, env={"XDG_RUNTIME_DIR": runtime}
+        )
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout
 
-    try:
-        _start_in_podman(call)
-    finally:
-        call("system", "reset", "--force")
+    # With a longer path to its socket, conmon keeps podman waiting for twenty seconds.
+    with tempfile.TemporaryDirectory(prefix="run-", dir=session_folder.parent) as runtime:
+        as_user.give(Path(runtime))
+        try:
+            _start_in_podman(call)
+        finally:
+            call("system", "reset", "--force")
 
 
 def _start_in_podman(call: Callable[..., bytes]) -> None:
