@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import os
@@ -35,7 +36,8 @@ def runnable(tmp_path_factory: pytest.TempPathFactory) -> bytes:
             member.uname = member.gname = ""
             member.mtime = 1_600_000_000
             archive.addfile(member, io.BytesIO(path.read_bytes()) if member.isreg() else None)
-        for member, data in ODD:
+        for one, data in ODD:
+            member = copy.copy(one)
             if not member.name.startswith((".singularity.d", "etc/shadow")) and member.name not in ("etc", "."):
                 member.name = f"opt/{member.name}"
                 member.linkname = f"opt/{member.linkname}" if member.islnk() else member.linkname

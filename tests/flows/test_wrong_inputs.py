@@ -33,7 +33,7 @@ CASES = [
     (("build", "x.sif", "no-from.def"), 3, "", "From"),
     (("build", "x.sif", "no-bootstrap.def"), 3, "the header has no `Bootstrap:`", "Bootstrap"),
     (("build", "x.sif", "not-there.def"), 4, "", None),
-    (("build", "x.sif", "agent.def"), 3, "", "Apptainer"),
+    (("build", "x.sif", "agent.def"), 3, "Sealift has no bootstrap agent `shub`", "apptainer pull"),
     (("build", "x.sif", "local.def"), 5, "there is no image `missing.sif`", "sealift build"),
     (("build", "x.sif", "files.def"), 3, "`missing.txt` is not there to be copied", None),
     (("build", "x.sif", "empty.def"), 3, "", "Bootstrap"),
