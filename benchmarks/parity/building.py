@@ -1,6 +1,7 @@
 """Builds definition files with each builder, and asks the images questions.
 
-Apptainer builds as an ordinary user with `--fakeroot`; Sealift as the same user, and as root where root is who asks.
+Apptainer builds as an ordinary user with `--fakeroot`; Sealift as the same user, and where root asks also as root and
+as a user without subordinate ids.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,8 @@ from tests.ground.images import mounted
 from tests.ground.listing import full_listing
 
 Program = Literal["apptainer", "sealift"]
+Who = Literal["subuid", "plain", "root"]
+"""An ordinary user with subordinate ids, one without, or root."""
 
 _OWN_OPTIONS: dict[Program, tuple[str, ...]] = {
     # Compression is what takes the time, and is not compared.
@@ -39,17 +42,21 @@ INSPECT = ("inspect", "--all", IMAGE)
 class Builder:
     name: str
     program: Program
-    as_root: bool = False
+    who: Who = "subuid"
 
 
 APPTAINER = Builder(name="apptainer", program="apptainer")
 SEALIFT = Builder(name="sealift", program="sealift")
-SEALIFT_AS_ROOT = Builder(name="root", program="sealift", as_root=True)
+OTHERS = (
+    Builder(name="root", program="sealift", who="root"),
+    Builder(name="single", program="sealift", who="plain"),
+)
+"""Whose images shall be those of the user with subordinate ids."""
 
 
 def builders() -> tuple[Builder, ...]:
     """Those that are compared with Apptainer on this machine, as this user."""
-    return (SEALIFT, SEALIFT_AS_ROOT) if os.geteuid() == 0 else (SEALIFT,)
+    return (SEALIFT, *OTHERS) if os.geteuid() == 0 else (SEALIFT,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +66,8 @@ class Place:
     folder: Path
     as_user: users.AsUser
 
-    def run(self, argv: Sequence[str], *, at: Path, as_root: bool = False) -> subprocess.CompletedProcess[bytes]:
+    def run(self, argv: Sequence[str], *, at: Path, who: Who = "subuid") -> subprocess.CompletedProcess[bytes]:
+        # One environment for all: `%setup` and `%test` see it.
         env = self.as_user.environment() | {
             "SOURCE_DATE_EPOCH": str(ground.EPOCH),
             "TMPDIR": str(at / "tmp"),
@@ -67,11 +75,17 @@ class Place:
             # Builds that run side by side read each other's half-written index there.
             "APPTAINER_DISABLE_CACHE": "true",
         }
-        if as_root:
+        if who == "root":
             program = shutil.which(argv[0], path=env["PATH"]) or argv[0]
             return subprocess.run([program, *argv[1:]], cwd=at, env=env, input=b"", capture_output=True, check=False)
         found = parts.program("apptainer") if argv[0] == "apptainer" else None
-        return self.as_user([found or argv[0], *argv[1:]], cwd=at, env=env)
+        return self.as_user([found or argv[0], *argv[1:]], user=who, cwd=at, env=env)
+
+    def give(self, path: Path, who: Who) -> None:
+        if who == "root":
+            subprocess.run(["chown", "-hR", "0:0", str(path)], check=True)
+        else:
+            self.as_user.give(path, who)
 
 
 def versions(place: Place) -> dict[str, str]:
@@ -82,7 +96,7 @@ def versions(place: Place) -> dict[str, str]:
     }
 
 
-def prepare(place: Place, chosen: Iterable[Builder]) -> None:
+def prepare(place: Place, chosen: Sequence[Builder]) -> None:
     """Make the bases: those of `ground`, the SIFs that both build of base.def, and a sandbox of Apptainer's."""
     bases = place.folder / "bases"
     bases.mkdir()
@@ -92,27 +106,28 @@ def prepare(place: Place, chosen: Iterable[Builder]) -> None:
         at.mkdir()
         (at / "tmp").mkdir()
         ground.make_given(at)
-        (at / "bases").symlink_to("../bases-of-root" if builder.as_root else "../bases")
+        (at / "bases").symlink_to(f"../{_bases_of(builder)}")
         for path in sorted(FOLDER.glob("*.def")):
             shutil.copyfile(path, at / path.name)
-        if not builder.as_root:
-            place.as_user.give(at)
-    place.as_user.give(bases)
+        place.give(at, builder.who)
+    place.give(bases, "subuid")
     for builder in (APPTAINER, SEALIFT):
         options = _OWN_OPTIONS[builder.program]
         _succeed(place, (builder.program, "build", *options, f"../bases/{builder.name}.sif", "base.def"))
-    own = place.folder / "bases-of-root"
-    if any(builder.as_root for builder in chosen):
-        shutil.copytree(bases, own, symlinks=True)
-    # All files of an image that Apptainer built without root are root's, so an owner's copy is the very tree.
-    for folder in (bases, own):
-        if folder.exists():
-            (folder / "sandbox").mkdir()
-            with mounted(bases / "apptainer.sif", below=place.folder) as root:
-                ground.copy_tree(root, folder / "sandbox")
-    place.as_user.give(bases / "sandbox")
-    if own.exists():
-        subprocess.run(["chown", "-hR", "0:0", str(own)], check=True)
+    for builder in (APPTAINER, *(one for one in chosen if one.who != "subuid")):
+        folder = place.folder / _bases_of(builder)
+        if folder != bases:
+            shutil.copytree(bases, folder, symlinks=True, ignore=lambda _folder, _names: ["sandbox"])
+        # All files of an image that Apptainer built without root are root's, so an owner's copy is the very tree.
+        (folder / "sandbox").mkdir()
+        with mounted(bases / "apptainer.sif", below=place.folder) as root:
+            ground.copy_tree(root, folder / "sandbox")
+        place.give(folder, builder.who)
+
+
+def _bases_of(builder: Builder) -> str:
+    """Each owner has its own, for it must be able to read all of it."""
+    return "bases" if builder.who == "subuid" else f"bases-of-{builder.who}"
 
 
 def _succeed(place: Place, argv: Sequence[str]) -> None:
@@ -128,10 +143,10 @@ def build_all(place: Place, cases: Sequence[Case], builder: Builder) -> dict[str
     def work(case: Case) -> Outcome:
         image = f"{case.name}.sif"
         argv = (builder.program, "build", *_OWN_OPTIONS[builder.program], *case.options, image, case.path.name)
-        done = place.run(argv, at=at, as_root=builder.as_root)
+        done = place.run(argv, at=at, who=builder.who)
         log = (done.stdout + done.stderr).decode(errors="replace").replace(str(at), "FOLDER")
         said = tuple(line.strip().removeprefix(SAYS) for line in log.splitlines() if line.strip().startswith(SAYS))
-        answers = {} if builder.as_root or done.returncode else _ask_all(place, case, builder, image, at)
+        answers = {} if builder.who != "subuid" or done.returncode else _ask_all(place, case, builder, image, at)
         return Outcome(code=done.returncode, said=said, answers=answers, log=log)
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:

@@ -12,11 +12,11 @@ from benchmarks.parity.rules import explain, load_rules
 
 
 def compare_all(
-    place: Place, cases: Sequence[Case], builders: Sequence[Builder], *, of_root: Collection[str] | None = None
+    place: Place, cases: Sequence[Case], builders: Sequence[Builder], *, of_others: Collection[str] | None = None
 ) -> list[Row]:
     """A row for each case, in their order; each builder beside Apptainer.
 
-    `of_root` are the names of the cases that root builds too; None is all.
+    `of_others` are the names of the cases that others than the user with subordinate ids build too; None is all.
     """
     rules = load_rules()
     prepare(place, builders)
@@ -24,7 +24,7 @@ def compare_all(
     ours = {
         builder.name: build_all(
             place,
-            [case for case in cases if not builder.as_root or of_root is None or case.name in of_root],
+            [case for case in cases if builder.who == "subuid" or of_others is None or case.name in of_others],
             builder,
         )
         for builder in builders

@@ -16,13 +16,12 @@ from benchmarks.parity.comparison import compare_all
 from sealift.core.tree import Entry
 from tests.ground import users
 
-
-OF_ROOT = (
+OF_OTHERS = (
     *("apps", "capabilities", "closed-folders", "deletions", "files-links", "files-modes", "files-onto-links"),
     *("from-stage", "from-stage-whole", "hard-links", "on-a-sandbox", "order", "owners", "replacements"),
     *("setup-writes", "special-files", "stages", "test-passes", "variables-in-sections"),
 )
-"""What may depend on who builds; `make parity` has root build all."""
+"""What may depend on who builds; `make parity` has each build all."""
 
 
 @pytest.mark.slow
@@ -32,7 +31,7 @@ def test_what_both_build_differs_by_the_rules_alone(as_user: users.AsUser, open_
     folder = open_folder / "parity"
     folder.mkdir()
     place = building.Place(folder=folder, as_user=as_user)
-    rows = compare_all(place, read_cases(), building.builders(), of_root=OF_ROOT)
+    rows = compare_all(place, read_cases(), building.builders(), of_others=OF_OTHERS)
     assert [f"{row.case.name} ({builder}): {rest}" for row in rows for builder, rest in row.rest] == []
     used = {rule for row in rows for rule in row.explained}
     assert {rule.id for rule in rules.load_rules()} - used == set()

@@ -115,12 +115,23 @@ def copy_from_image(inside: Inside, *, image: str, copies: Sequence[Sequence[Any
         image, place, uid=owner, gid=owner, by="fuse" if inside.footing.squashfs == "fuse" else "any"
     )
     try:
+        if owner is None:
+            return inner.copy_from_stage(inside, root=place, copies=copies, umask=umask)
         with open(image, "rb") as file:
-            # Shown as root's, the tree does not say who owns what: the image does.
-            kept = _recorder(inside, SquashfsReader(file.fileno()), place) if owner is not None else None
-            return inner.copy_from_stage(inside, root=place, copies=copies, umask=umask, kept=kept)
+            # Shown as root's, the tree says neither who owns what nor which names are one file: the image does.
+            reader = SquashfsReader(file.fileno())
+            kept, inode = _recorder(inside, reader, place), _inodes(reader, place)
+            return inner.copy_from_stage(inside, root=place, copies=copies, umask=umask, kept=kept, inode=inode)
     finally:
         mounted.unmount()
+
+
+def _inodes(image: SquashfsReader, mounted: str) -> Callable[[str], int | None]:
+    def inode(source: str) -> int | None:
+        found = image.find(os.fsencode(source[len(mounted) :].strip("/")))
+        return found.number if found is not None and found.nlink > 1 else None
+
+    return inode
 
 
 def _recorder(inside: Inside, image: SquashfsReader, mounted: str) -> Callable[[str, str], None]:

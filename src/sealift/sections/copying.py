@@ -35,8 +35,10 @@ class Copier:
     """Keep links, owners, modes, times and extended attributes: `%files from STAGE`."""
     kept: Callable[[str, str], None] | None = None
     """Told of each entry whose owner is to be kept: where it came from, and where it lies now."""
+    inode: Callable[[str], int | None] | None = None
+    """The number of a source's inode where it has several names; for file systems that do not tell."""
     _above: list[tuple[int, int]] = field(default_factory=list)
-    _linked: dict[tuple[int, int], str] = field(default_factory=dict)
+    _linked: dict[object, str] = field(default_factory=dict)
     """Where the first name of a file with several lies now: `%files from` keeps them one file."""
 
     def copy(self, source: str, destination: str, *, name: str | None = None, make_parents: bool = True) -> None:
@@ -94,9 +96,13 @@ class Copier:
 
     def _link_again(self, found: os.stat_result, place: str, source: str, target: str) -> bool:
         """Was this file copied under another name, so that a link is all that it takes?"""
-        if stat.S_ISDIR(found.st_mode) or found.st_nlink < 2:
+        if stat.S_ISDIR(found.st_mode):
             return False
-        first = self._linked.setdefault((found.st_dev, found.st_ino), place)
+        if self.inode is not None:
+            key: object = self.inode(source)
+        else:
+            key = (found.st_dev, found.st_ino) if found.st_nlink > 1 else None
+        first = self._linked.setdefault(key, place) if key is not None else place
         if first == place or not os.path.lexists(first):
             return False
         _refuse_directory(place, source, target)

@@ -61,12 +61,14 @@ def copy_from_stage(
     copies: Sequence[Sequence[Any]],
     umask: int,
     kept: Callable[[str, str], None] | None = None,
+    inode: Callable[[str], int | None] | None = None,
 ) -> list[list[Any]]:
     """Copy [pattern, destination, row] from the directory `root`; the rows that failed, each with the reason.
 
-    `kept(source, place)` is told of each entry whose owner is to be kept.
+    `kept(source, place)` is told of each entry whose owner is to be kept; `inode(source)` gives the number of an inode
+    with several names.
     """
-    copier = Copier(root=inside.root, umask=umask, keep=True, kept=kept)
+    copier = Copier(root=inside.root, umask=umask, keep=True, kept=kept, inode=inode)
 
     def link(path: str) -> str | None:
         try:
