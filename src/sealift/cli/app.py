@@ -82,7 +82,8 @@ def call(words: Sequence[str]) -> int:
     command: CommandModule = module
     parser = Parser(prog=f"sealift {verb}", description=summary[0].upper() + summary[1:])
     command.configure(parser, verb)
-    options = parser.parse_args(rest)
+    # A command whose words are a list says so: argparse then lets flags stand between them.
+    options = parser.parse_intermixed_args(rest) if getattr(command, "INTERMIXED", False) else parser.parse_args(rest)
     options.verb = verb
     return command.execute(options)
 
