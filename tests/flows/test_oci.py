@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
@@ -341,3 +342,22 @@ def test_damage_in_the_base_is_noticed_while_it_is_copied(sealift, small_layout)
     assert outcome.code == 5
     assert "is damaged: its digest is" in outcome.err
     assert not Path("out").exists()
+
+
+@pytest.mark.needs("mksquashfs")
+def test_sockets_of_foreign_images_are_left_out_with_a_warning(sealift):
+    Path("tree").mkdir()
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind("tree/socket")
+    subprocess.run(["mksquashfs", "tree", "tree.sqfs", "-quiet", "-no-progress", "-all-root"], check=True)
+    made = built(sealift, "oci:out:one", "tree.sqfs")
+    assert made["warnings"] == ["the socket /socket is left out: OCI images cannot hold sockets"]
+    assert built(sealift, "x.sif", "tree.sqfs")["entries"] == made["entries"] + 1
+    assert built(sealift, "y.sif", "oci:out:one")["tree_digest"] == made["tree_digest"]
+
+
+def test_a_cached_layer_that_lost_its_note_is_made_again(sealift, small_layout, tmp_path):
+    first = built(sealift, "oci:out:one", f"oci:{small_layout}")
+    for record in (tmp_path / "cache" / "records" / "layers").iterdir():
+        record.unlink()
+    assert built(sealift, "oci:again:one", f"oci:{small_layout}")["digest"] == first["digest"]

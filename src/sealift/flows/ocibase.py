@@ -57,21 +57,23 @@ def _as_it_is(layer: Layer) -> ImageLayer:
 
 def _squeezed(shop: Workshop, layer: Layer) -> ImageLayer:
     """A layer of `docker save`, which holds layers uncompressed: as it would be in a registry."""
-    from sealift.flows.ociout import kept_layer, layer_compression
+    from sealift.flows.ociout import kept_layer, layer_compression, layer_task
     from sealift.packs.squeeze import FORMAT, squeeze
 
     compression = layer_compression(shop)
+    label = f"layer {layer.diff_id[7:19]}"
 
     def make(file: BinaryIO) -> Squeezed:
         def write(stream: BinaryIO) -> Squeezed:
             file.seek(0)
             file.truncate()
-            return squeeze(_pieces(stream.read), file, compression=compression, pool=shop.pool)
+            with layer_task(shop, label, layer.size) as counted:
+                return squeeze(counted(_pieces(stream.read)), file, compression=compression, pool=shop.pool)
 
         return layer.read(write)
 
     key = digest_of("layer of docker", FORMAT, compression.identity, layer.diff_id)
-    return kept_layer(shop, key, make, compression, label=f"layer {layer.diff_id[7:19]}")
+    return kept_layer(shop, key, make, compression, label=label)
 
 
 def _pieces(read: Callable[[int], bytes]) -> Iterator[bytes]:

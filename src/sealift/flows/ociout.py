@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
 
 from sealift.bases.verified import open_range
 from sealift.core.digest import Digest, parse_digest, sha256
-from sealift.core.event import Began, Ended, Said
+from sealift.core.event import Advanced, Began, Ended, Said
 from sealift.core.tree import show_path
 from sealift.flows.ociconfig import configure
 from sealift.flows.ready import Finished, Written
@@ -31,6 +31,8 @@ LAYER_VERSION = 1
 """Raised with every change that gives other bytes for the same difference of trees."""
 DEFAULT_LAYER_COMPRESSION = Compression(name="gzip", level=6)
 """What every engine and every registry's proxy reads."""
+_AT_ONCE = 1 << 20
+"""Bytes of which progress is told at once: small files come by the thousand."""
 
 
 def write_oci(shop: Workshop, finished: Finished, target: Target) -> Written:
@@ -62,8 +64,7 @@ def oci_image(shop: Workshop, finished: Finished) -> Iterator[OciImage]:
             config = Document(media_type=mediatypes.OCI_CONFIG, data=ready.base.config.raw)
             layers = below
         else:
-            with shop.watch.measure("layer"):
-                layers = (*below, our_layer(shop, finished.merged, len(below), finished.tree, ready.epoch))
+            layers = (*below, our_layer(shop, finished.merged, len(below), finished.tree, ready.epoch))
             config = configure(shop, finished, [layer.diff_id for layer in layers])
         yield OciImage(
             manifest=manifest_document(
@@ -112,10 +113,36 @@ def our_layer(shop: Workshop, merged: Merged, below: int, tree: Digest, epoch: i
 
     def make(file: BinaryIO) -> Squeezed:
         found = difference(base.tree if base is not None else None, merged.tree)
-        stream = layer_stream(merged, found, mtime=epoch)
-        return squeeze(stream, file, compression=compression, pool=shop.pool)
+        sizes = merged.tree.sizes
+        with layer_task(shop, label, sum(sizes[row] for row in found.rows)) as counted:
+            stream = counted(layer_stream(merged, found, mtime=epoch))
+            return squeeze(stream, file, compression=compression, pool=shop.pool)
 
-    return kept_layer(shop, key, make, compression, label="layer of what is ours")
+    label = f"layer {below + 1}/{below + 1}, ours"
+    return kept_layer(shop, key, make, compression, label=label)
+
+
+@contextlib.contextmanager
+def layer_task(shop: Workshop, label: str, total: int) -> Iterator[Callable[[Iterable[bytes]], Iterator[bytes]]]:
+    """Tell of a layer of `total` bytes that is compressed; what is given counts the pieces that go through it."""
+    task = f"compress {label}"
+
+    def counted(pieces: Iterable[bytes]) -> Iterator[bytes]:
+        count = 0
+        for piece in pieces:
+            yield piece
+            count += len(piece)
+            if count >= _AT_ONCE:
+                shop.events(Advanced(task=task, amount=count))
+                count = 0
+
+    shop.events(Began(task=task, label=label, total=total))
+    note = "failed"
+    try:
+        yield counted
+        note = ""
+    finally:
+        shop.events(Ended(task=task, note=note))
 
 
 def kept_layer(
@@ -124,10 +151,8 @@ def kept_layer(
     """A compressed layer of the cache, made by `make` where it is not there yet."""
 
     def write(file: BinaryIO) -> Digest:
-        shop.events(Began(task=f"layer {key}", label=label))
         made = make(file)
         shop.store.put_record("layers", key, {"digest": made.digest, "size": made.size, "diff_id": made.plain_digest})
-        shop.events(Ended(task=f"layer {key}"))
         return made.digest
 
     path = shop.store.entry("layers", key, write, what=label)
@@ -143,7 +168,7 @@ def kept_layer(
     )
 
     def open_layer() -> BinaryIO:
-        return open_range(path, 0, descriptor.size, descriptor.digest, what=f"the cached {label}")
+        return open_range(path, 0, descriptor.size, descriptor.digest, what=f"{label}, in the cache")
 
     return ImageLayer(descriptor=descriptor, diff_id=parse_digest(str(note["diff_id"])), opener=open_layer)
 
