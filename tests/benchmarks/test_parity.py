@@ -25,7 +25,7 @@ OF_OTHERS = (
 
 
 @pytest.mark.slow
-@pytest.mark.needs("root", "apptainer", "squashfuse")
+@pytest.mark.needs("root", "apptainer", "squashfuse", "plain-user")
 def test_what_both_build_differs_by_the_rules_alone(as_user: users.AsUser, open_folder: Path) -> None:
     as_user.environment()
     folder = open_folder / "parity"
