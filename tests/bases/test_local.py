@@ -20,7 +20,7 @@ import zstandard
 
 from sealift.bases import Network, open_image
 from sealift.core.digest import sha256
-from sealift.core.reference import parse_source
+from sealift.core.reference import OrasSource, parse_source
 from sealift.errors import HostError, ImageError, NotFoundError, SealiftError
 from sealift.oci.manifest import Platform
 from sealift.store import Store
@@ -46,6 +46,7 @@ def contents(source: str, tmp_path: Path) -> list[bytes]:
     """What the layers' streams give, by whatever size of reads."""
     parsed = parse_source(source)
     assert parsed is not None
+    assert not isinstance(parsed, OrasSource)
     with (
         Store(str(tmp_path / "store")) as store,
         open_image(parsed, AMD64, store=store, network=Network()) as image,
@@ -88,6 +89,7 @@ class TestLayout:
     def test_the_value(self, layout: Path, tmp_path: Path) -> None:
         source = parse_source(f"oci:{layout}:v1")
         assert source is not None
+        assert not isinstance(source, OrasSource)
         with (
             Store(str(tmp_path / "store")) as store,
             open_image(source, AMD64, store=store, network=Network()) as image,

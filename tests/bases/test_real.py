@@ -16,7 +16,7 @@ import pytest
 
 from sealift.bases import BaseImage, Network, open_image
 from sealift.core.digest import sha256
-from sealift.core.reference import parse_source
+from sealift.core.reference import OrasSource, parse_source
 from sealift.errors import DeniedError, NotFoundError
 from sealift.oci.manifest import Platform
 from sealift.store import Store
@@ -65,6 +65,7 @@ def fetch(
     """The image, and the bytes of its layers."""
     parsed = parse_source(source)
     assert parsed is not None
+    assert not isinstance(parsed, OrasSource)
     network = Network(env=env or {"HOME": store.root})
     with open_image(parsed, Platform(architecture=architecture), store=store, network=network) as image:
         image.fetch(image.layers)

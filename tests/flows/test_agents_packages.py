@@ -121,7 +121,7 @@ class TestDnf:
     def look_into(self, image: Path, scratch: Path) -> None:
         with images.mounted(image, below=scratch) as root:
             assert (root / "var/lib/tiny-mail").read_text() == "installed 1\n"
-            query = ["rpm", "--root", root, "--dbpath", "/var/lib/rpm", "-qa", "--qf", "%{name} %{installtime}\n"]
+            query = ["rpm", "--root", str(root), "--dbpath", "/var/lib/rpm", "-qa", "--qf", "%{name} %{installtime}\n"]
             seen = subprocess.run(query, capture_output=True, text=True, check=True)
             database = sqlite3.connect(f"file:{root}/var/lib/dnf/history.sqlite?immutable=1", uri=True)
             rows = database.execute("SELECT dt_begin, dt_end, cmdline FROM trans").fetchall()

@@ -126,7 +126,7 @@ class TestOras:
 @pytest.mark.needs("root", "docker", "skopeo", "busybox")
 class TestDocker:
     @pytest.fixture
-    def loaded(self, docker: services.Docker, skopeo, busybox_tar, tmp_path, monkeypatch) -> Path:
+    def loaded(self, docker: services.Docker, skopeo, busybox_tar, tmp_path: Path, monkeypatch) -> Path:
         layers = [busybox_tar, tar_of({"data": os.urandom(3_000_000)})]
         config = {"Env": ["A=1"], "Cmd": ["/bin/sh"]}
         layout = layouts.write_layout(tmp_path / "layout", layers, config=config, tag="v1")
