@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealift.core.launch import Bind
-from sealift.engines.binds import binds_of, parse_binds, show_bind
+from sealift.engines.binds import binds_of, parse_binds, parse_mount, show_bind
 from sealift.errors import UsageError
 from tests.engines.conftest import bind, plan
 
@@ -66,3 +66,33 @@ def test_what_is_shown_is_read_back(one: Bind) -> None:
 def test_the_environment_adds_binds(env: dict[str, str], expected: tuple[str, ...]) -> None:
     found = binds_of(plan("i.sif", binds=(bind("/own", "/own"),)), env)
     assert tuple(one.source for one in found) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("type=bind,source=/a,destination=/b", Bind(source="/a", destination="/b")),
+        ("src=/a,target=/b,ro", Bind(source="/a", destination="/b", read_only=True)),
+        ("type=bind,src=/a,dst=/b,readonly=true", Bind(source="/a", destination="/b", read_only=True)),
+        ('"src=/a,b",dst=/c:d', Bind(source="/a,b", destination="/c:d")),
+    ],
+)
+def test_mounts(text: str, expected: Bind) -> None:
+    assert parse_mount(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("type=tmpfs,dst=/x", "`--mount type=tmpfs,dst=/x`: `tmpfs` is not a type; `bind` is"),
+        ("src=/a", "`--mount src=/a`: a mount has a source and a destination"),
+        ("dst=/a", "`--mount dst=/a`: a mount has a source and a destination"),
+        ("src=/a,dst=/b,rw", "`--mount src=/a,dst=/b,rw`: there is no key `rw`"),
+        ("foo", "`--mount foo`: there is no key `foo`"),
+        ("src=/a,dst=/b,id=1", "`--mount src=/a,dst=/b,id=1`: this engine does not mount images (`id`)"),
+    ],
+)
+def test_mounts_that_are_none(text: str, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_mount(text)
+    assert (caught.value.message, bool(caught.value.hints)) == (message, True)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.engines import trees
-from tests.engines.conftest import RunPlan, bind, plan
+from tests.engines.conftest import DRIVER, RunPlan, bind, order, plan
 from tests.engines.embedded.test_parity import HOST, REPORT, check, differences
 from tests.ground import users
 
@@ -130,3 +132,101 @@ def test_what_a_program_sees(
             subprocess.run(["find", place[name], "-mindepth", "1", "-delete"], check=True)
     assert differences(seen["embedded"], seen["apptainer"]) == {}
     assert left["embedded"] == left["apptainer"]
+
+
+REPLACE = "rm -r /opt; mkdir /opt;"
+WRITE = f"echo word >/word; {REPLACE} echo new >/opt/new; mkdir -p /deep/er; ls -A /opt"
+READ = "cat /word; ls -A /opt /deep; rm -r /deep; echo more >>/word; touch /opt/more"
+AGAIN = "cat /word; ls -A / /opt"
+
+
+@pytest.mark.parametrize("form", ["sif", "folder"])
+@pytest.mark.parametrize("engines", [("embedded", "apptainer", "embedded"), ("apptainer", "embedded", "apptainer")])
+def test_an_overlay_means_the_same_to_both(
+    engines: tuple[str, ...], form: str, run_plan: RunPlan, sif: Path, tree: Path, as_user: users.AsUser
+) -> None:
+    """One folder, in turns: what one engine wrote, removed and replaced is so for the other."""
+    overlay = as_user.folder() / f"overlay-{form}"
+    overlay.mkdir()
+    as_user.give(overlay)
+    # On a folder Apptainer has the kernel stack the overlay, and cannot replace a folder of the image.
+    image, scripts = sif, (WRITE, READ, AGAIN)
+    if form == "folder":
+        scripts = (WRITE.replace(REPLACE, ""), READ, AGAIN)
+        image = as_user.folder() / "image"
+        subprocess.run(["cp", "-a", str(tree), str(image)], check=True)
+        as_user.give(image)
+    seen = []
+    for number, engine in enumerate(engines):
+        # Apptainer has the kernel stack what is only read, which knows nothing of the marks that it wrote before.
+        typed = f"{overlay}:ro" if number == 2 and engine == "embedded" else str(overlay)
+        wanted = plan(image, "/bin/bash", "-c", scripts[number], fakeroot=form == "sif", overlays=(typed,))
+        done = run_plan(wanted, engine=engine)
+        assert done.returncode == 0, done.stderr
+        seen.append(done.stdout.decode().split())
+    old = ["tool"] if form == "folder" else []
+    assert seen[0] == ["new", *old]
+    assert seen[1] == ["word", "/deep:", "er", "/opt:", "new", *old]
+    assert seen[2][:2] == ["word", "more"]
+    assert "deep" not in seen[2]
+    assert seen[2][seen[2].index("/opt:") + 1 :] == ["more", "new", *old]
+
+
+FORMS = {
+    "sandbox": plan("IMAGE", "bash", "-c", "touch /made /home/x; ls /home; ls -d ~; pwd", writable=True),
+    "sandbox-fakeroot": plan(
+        "IMAGE", "bash", "-c", "touch /made; chown 5:6 /made; ls -ln /made | wc -l; id", writable=True, fakeroot=True
+    ),
+    "others-files": plan("IMAGE", "bash", "-c", "ls -ln /foreign | while read -r a b c d _; do echo $a $c $d; done"),
+    "others-files-fakeroot": plan("IMAGE", "stat", "-c", "%u %g %A", "/foreign/file", fakeroot=True),
+    "run-without-metadata": plan("BARE", action="run"),
+    "exec-without-metadata": plan("BARE", "env", env={"GIVEN": "1"}),
+}
+
+
+@pytest.mark.parametrize("case", FORMS)
+def test_folders_of_all_kinds(case: str, run_plan: RunPlan, tree: Path, as_user: users.AsUser) -> None:
+    wanted = FORMS[case]
+    images = {}
+    for engine in ("apptainer", "embedded"):
+        image = as_user.folder() / engine / "image"
+        image.parent.mkdir()
+        subprocess.run(["cp", "-a", str(tree), str(image)], check=True)
+        (image / "home").mkdir()
+        for name in ("etc/hosts", "etc/localtime", "etc/resolv.conf"):
+            (image / name).touch()
+        (image / "foreign").mkdir()
+        as_user.give(image)
+        (image / "foreign/file").write_text("")
+        if subprocess.run(["id", "-u"], capture_output=True, check=True).stdout == b"0\n":
+            subprocess.run(["chown", "12345:6789", str(image / "foreign/file")], check=True)
+        if wanted.image == "BARE":
+            subprocess.run(["rm", "-r", str(image / ".singularity.d")], check=True)
+        images[engine] = image
+    seen = {}
+    for engine, image in images.items():
+        done = run_plan(replace(wanted, image=str(image)), engine=engine, input=b"echo $0 $APPTAINER_NAME")
+        assert done.returncode == 0, done.stderr
+        seen[engine] = sorted(done.stdout.decode().replace(f"/{engine}/", "/").splitlines()), sorted(os.listdir(image))
+    assert seen["embedded"] == seen["apptainer"]
+
+
+def test_an_image_that_goes_away(run_plan: RunPlan, sif: Path, as_user: users.AsUser) -> None:
+    """It is open, and so it lasts as long as the program."""
+    image = as_user.folder() / "gone.sif"
+    image.write_bytes(sif.read_bytes())
+    as_user.give(image)
+    script = f"rm {image}; ls /opt; cat /etc/os-release; ls {image} 2>/dev/null; true"
+    done = run_plan(plan(image, "bash", "-c", script, binds=(bind(image.parent, str(image.parent)),)))
+    assert (done.returncode, done.stdout) == (0, b"tool\nID=tree\n"), done.stderr
+
+
+@pytest.mark.parametrize("options", [{}, {"fakeroot": True}, {"pid": True}], ids=["plain", "fakeroot", "pid"])
+def test_a_container_in_a_container(options: dict[str, bool], as_user: users.AsUser, sif: Path) -> None:
+    """The host as the image of the outer one, so that there is a Python to run the inner one with."""
+    python = str(as_user.bin / "python")
+    inner = [python, "-c", DRIVER, order(plan(sif, "bash", "-c", "cat /etc/os-release; id -u; exit 7"), "embedded")]
+    outer = replace(plan("/", *inner), **options)  # type: ignore[arg-type]  # flags
+    done = as_user([python, "-c", DRIVER, order(outer, "embedded")])
+    uid = 0 if "fakeroot" in options else users.get("subuid").uid
+    assert (done.returncode, done.stdout.decode()) == (7, f"ID=tree\n{uid}\n"), done.stderr

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from sealift.core.event import Events, Said, ignore
 from sealift.core.launch import LaunchPlan
+from sealift.engines import envfiles
 from sealift.engines import environment as rules
-from sealift.engines import plainshell
 from sealift.engines.binds import binds_of
 from sealift.engines.embedded import building, identity, layout, wanted
 from sealift.engines.embedded.image import RootImage, check_architecture, find_image
@@ -195,7 +195,7 @@ def _env_files(plan: LaunchPlan, env: Mapping[str, str], cwd: str) -> dict[str, 
                 f"`--env-file {path}` cannot be read: {(error.strerror or str(error)).lower()}",
                 hints=("a file of lines NAME=VALUE",),
             ) from error
-        found |= plainshell.read_env_file(text, env, name=path)
+        found |= envfiles.evaluate(text, env, name=path)
     return found
 
 
