@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
+import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
@@ -221,12 +224,78 @@ def test_an_image_that_goes_away(run_plan: RunPlan, sif: Path, as_user: users.As
     assert (done.returncode, done.stdout) == (0, b"tool\nID=tree\n"), done.stderr
 
 
-@pytest.mark.parametrize("options", [{}, {"fakeroot": True}, {"pid": True}], ids=["plain", "fakeroot", "pid"])
-def test_a_container_in_a_container(options: dict[str, bool], as_user: users.AsUser, sif: Path) -> None:
-    """The host as the image of the outer one, so that there is a Python to run the inner one with."""
-    python = str(as_user.bin / "python")
-    inner = [python, "-c", DRIVER, order(plan(sif, "bash", "-c", "cat /etc/os-release; id -u; exit 7"), "embedded")]
-    outer = replace(plan("/", *inner), **options)  # type: ignore[arg-type]  # flags
-    done = as_user([python, "-c", DRIVER, order(outer, "embedded")])
+@pytest.fixture
+def merged(as_user: users.AsUser) -> Path:
+    """A folder that has the host's programs when /usr is bound to it: Python among them."""
+    root = as_user.folder() / "merged"
+    for name in ("usr", "etc", "proc", "sys", "dev", "tmp", "var/tmp", "home", "root", "opt"):
+        (root / name).mkdir(parents=True)
+    for name in ("bin", "lib", "lib64", "sbin"):
+        (root / name).symlink_to(f"usr/{name}")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("engine", "options"),
+    [
+        ("embedded", {}),
+        ("embedded", {"fakeroot": True}),
+        ("embedded", {"pid": True}),
+        ("apptainer", {}),
+        ("apptainer", {"fakeroot": True}),
+    ],
+)
+def test_a_container_in_a_container(
+    engine: str, options: dict[str, bool], as_user: users.AsUser, run_plan: RunPlan, sif: Path, merged: Path
+) -> None:
+    inner = plan(sif, "bash", "-c", "cat /etc/os-release; id -u; exit 7")
+    python = os.path.realpath(as_user.bin / "python")
+    path = next(as_user.bin.parent.glob("lib/python*/site-packages"))
+    # Both engines tell what they bound in these variables, and read them as orders.
+    without = ("/usr/bin/env", "-u", "APPTAINER_BIND", "-u", "SINGULARITY_BIND")
+    home = str(Path(python).parents[1])
+    outer = plan(
+        merged, *without, python, "-c", DRIVER, order(inner, "embedded"), env={"PYTHONPATH": str(path)},
+        binds=(bind("/usr", "/usr"), *((bind(home, home),) if home != "/usr" else ())),
+    )  # fmt: skip
+    done = run_plan(replace(outer, **options), engine=engine)  # type: ignore[arg-type]  # flags
     uid = 0 if "fakeroot" in options else users.get("subuid").uid
     assert (done.returncode, done.stdout.decode()) == (7, f"ID=tree\n{uid}\n"), done.stderr
+
+
+def talk(argv: list[str], env: dict[str, str], lines: list[bytes]) -> tuple[int, bytes]:
+    """Type lines at a terminal, each when the prompt is there; the exit code, and what the terminal showed."""
+    user = users.get("subuid")
+    child, terminal = pty.fork()
+    if child == 0:
+        try:
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setgid(user.gid)
+                os.setuid(user.uid)
+            os.execve(argv[0], argv, env)
+        finally:
+            os._exit(99)
+    shown = b""
+    with contextlib.suppress(OSError):  # EIO: nobody has the other end any more
+        while part := os.read(terminal, 1000):
+            shown += part
+            if lines and shown.endswith(b"Apptainer> "):
+                os.write(terminal, lines.pop(0))
+    _, status = os.waitpid(child, 0)
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(status), shown
+
+
+@pytest.mark.parametrize("options", [{}, {"shell": "/bin/sh"}, {"fakeroot": True, "contain": True}])
+def test_a_shell_at_a_terminal(options: dict[str, Any], as_user: users.AsUser, sif: Path) -> None:
+    """Apptainer's prompt, the wanted shell, the terminal's name inside, and the exit code."""
+    seen = {}
+    for engine in ("apptainer", "embedded"):
+        argv = [str(as_user.bin / "python"), "-c", DRIVER, order(plan(sif, action="shell", **options), engine)]
+        env = as_user.environment() | {"TERM": "xterm"}
+        code, shown = talk(argv, env, [b"echo $0 $SHELL $PS1\n", b"tty; id -u\n", b"exit 4\n"])
+        text = re.sub(rb"/dev/pts/[0-9]+", b"/dev/pts/N", shown.replace(b"\r", b""))
+        seen[engine] = code, text[text.index(b"Apptainer> ") :]
+    assert seen["embedded"] == seen["apptainer"]
+    assert seen["embedded"][0] == 4

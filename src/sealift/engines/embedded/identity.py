@@ -44,7 +44,10 @@ def find_terminal() -> str:
 
 
 def identity_lines(caller: Caller, home: str, *, fakeroot: bool = False) -> Lines:
-    """What is added to the image's files; `home` is the home folder inside. Root is in each image's own, `fakeroot`."""
+    """What is added to the image's files; `home` is the home folder inside.
+
+    With `fakeroot` the caller is root, whom the image has: only root's home folder becomes another.
+    """
     try:
         entry = pwd.getpwuid(caller.uid)
         gid, gecos, shell = entry.pw_gid, entry.pw_gecos, entry.pw_shell
