@@ -59,4 +59,4 @@ def test_an_unknown_engine() -> None:
     with pytest.raises(UsageError) as caught:
         choose("docker", env={})
     assert caught.value.message == "there is no engine `docker`"
-    assert caught.value.hints == ("engines: auto, apptainer, singularity, embedded",)
+    assert caught.value.hints[0].startswith("engines: auto, apptainer, singularity, embedded, docker, podman, ")

@@ -123,5 +123,9 @@ def docker(folder: Path, *, driver: str | None = None) -> Iterator[Docker]:
         *("--pidfile", str(folder / "pid"), "--host", f"unix://{socket_path}"),
         *(["--storage-driver", driver] if driver else []),
     ]
-    with running(argv, log=folder / "log", answers=socket_path):
-        yield Docker(endpoint=f"unix://{socket_path}")
+    try:
+        with running(argv, log=folder / "log", answers=socket_path):
+            yield Docker(endpoint=f"unix://{socket_path}")
+    finally:
+        # A container in the host's network makes this mount, and the daemon leaves it when it ends.
+        subprocess.run(["umount", str(folder / "exec/netns/default")], capture_output=True, check=False)

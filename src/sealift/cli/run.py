@@ -21,7 +21,9 @@ _SAID = {
     "shell": "Open a shell in the image.",
     "test": "Run the image's %test.",
 }
-_OURS = ("engine", "quiet", "verbose", "help", "authfile", "insecure", "cache", "engine option", "hint", "nothing")
+_OURS = frozenset(
+    ("engine", "site", "communication", "safe", "print", "quiet", "verbose", "help", "authfile", "insecure", "cache")
+) | {"engine option", "hint", "nothing"}
 
 
 def run_command(
@@ -56,6 +58,10 @@ def run_command(
         engine=str(parsed.value("engine") or engine),
         environment=environment,
         insecure=bool(parsed.value("insecure")),
+        site=str(parsed.value("site") or ""),
+        communication=str(parsed.value("communication") or "none"),
+        safe=bool(parsed.value("safe")),
+        show=print if parsed.value("print") else None,
         events=take,
     )
 

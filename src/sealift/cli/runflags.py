@@ -1,7 +1,7 @@
 """The flags of `run`, `exec`, `shell` and `test`, as data: Apptainer's own, SingularityCE's further ones, and ours.
 
 A flag's field is one of the launch plan's, or a word that `cli.run` knows: `engine`, `quiet`, `verbose`, `help`,
-`authfile`, `cache`, and
+`authfile`, `cache`, `site`, `communication`, `safe`, `print`, and
 - `engine option`: Apptainer is given it word by word, and our own engine refuses it by name;
 - `hint`: the same, but our own engine does without: only the way to the result differs;
 - `nothing`: it asks for what happens anyway.
@@ -83,7 +83,11 @@ RUN_FLAGS = (
     Flag("sharens", "switch", "hint", "share one container with processes of the same parent"),
     Flag("unsquash", "switch", "hint", "unpack the image before running it"),
     # Ours
-    Flag("engine", "text", "engine", "what runs it: auto, apptainer, singularity or embedded", metavar="NAME"),
+    Flag("engine", "text", "engine", "what runs it: auto, embedded, apptainer, docker, podman-hpc …", metavar="NAME"),
+    Flag("site", "text", "site", "whose flags an engine is given (sealift sites)", metavar="NAME"),
+    Flag("communication", "text", "communication", "mpi, gpu-mpi, nccl or openmpi, of the site", metavar="KIND"),
+    Flag("safe-env", "switch", "safe", "only variables that do no harm enter; caches go to scratch"),
+    Flag("print", "switch", "print", "show the engine's command line and run nothing"),
     Flag("verbose", "switch", "verbose", "show the exact command line handed over", "v"),
     Flag("quiet", "switch", "quiet", "say nothing but errors", "q"),
     Flag("help", "switch", "help", "show this", "h"),

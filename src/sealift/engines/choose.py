@@ -14,6 +14,9 @@ EngineName = Literal["apptainer", "singularity", "embedded"]
 Wanted = Literal["auto", "apptainer", "singularity", "embedded"]
 ENGINES: tuple[str, ...] = get_args(Wanted)
 
+CLEAN_ENGINES = ("docker", "podman", "podman-hpc", "shifter", "charliecloud", "enroot", "pyxis", "edf")
+"""Engines of `engines/clean`: never chosen by themselves, for they keep images of their own."""
+
 SITE_ENGINES: tuple[Literal["apptainer", "singularity"], ...] = ("apptainer", "singularity")
 
 
@@ -32,7 +35,8 @@ def choose(wanted: str, *, env: Mapping[str, str], status: str | None = None) ->
     HostError where the wanted engine is not installed, UsageError where there is none of that name.
     """
     if wanted not in ENGINES:
-        raise UsageError(f"there is no engine `{wanted}`", hints=(f"engines: {', '.join(ENGINES)}",))
+        known = ", ".join((*ENGINES, *CLEAN_ENGINES))
+        raise UsageError(f"there is no engine `{wanted}`", hints=(f"engines: {known}",))
     if wanted == "embedded":
         return Choice(engine="embedded", why="asked for")
     path = env.get("PATH", os.defpath)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sealift.core.event import Events, ignore
 from sealift.engines.binds import parse_binds
+from sealift.engines.choose import CLEAN_ENGINES
 from sealift.engines.start import start
 
 if TYPE_CHECKING:
@@ -22,12 +23,34 @@ def run(
     engine: str,
     environment: Mapping[str, str],
     insecure: bool = False,
+    site: str = "",
+    communication: str = "none",
+    safe: bool = False,
+    show: Callable[[str], object] | None = None,
     events: Events = ignore,
 ) -> int:
     """Run `plan` on `engine` (`auto` chooses); this process becomes the program, so most calls do not return.
 
-    `environment` is the caller's as it was handed to this process. `insecure` allows plain HTTP for registries.
+    `environment` is the caller's as it was handed to this process. `insecure` allows plain HTTP for registries. `safe`
+    keeps out what does harm inside. `show` is given the engine's command line, and nothing is run. `site` and
+    `communication` are for the engines of `flows.elsewhere`.
     """
+    if engine in CLEAN_ENGINES or safe or show is not None:
+        # What few starts ask for; the others do not pay for it.
+        from sealift.flows import elsewhere
+
+        if engine in CLEAN_ENGINES:
+            text = elsewhere.start_elsewhere(
+                plan, engine, environment, site=site, communication=communication, show=show is not None, events=events
+            )
+            if show is not None:
+                show(text.rstrip("\n"))
+            return 0
+        if safe:
+            plan = elsewhere.made_safe(plan, environment, site=site)
+        if show is not None:
+            show(elsewhere.shown(plan, engine, environment))
+            return 0
     plan = replace(plan, image=local_image(plan.image, environment, events, insecure=insecure))
 
     def unpack(image: RootImage) -> str:

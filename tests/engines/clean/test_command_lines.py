@@ -67,7 +67,7 @@ def test_docker_as_apptainer_would_show_it() -> None:
         ),
         (
             {"pid": True, "no_init": True, "net": True, "fakeroot": True, "ipc": True},
-            ["--network", "none", "--ipc", "private", "--read-only"],
+            ["--network", "none", "--ipc", "private", "--group-add", "keep-groups", "--read-only"],
         ),
         (
             {"hostname": "node", "dns": "192.0.2.1,192.0.2.2", "add_caps": "CAP_SYS_NICE", "drop_caps": "all"},

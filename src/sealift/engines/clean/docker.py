@@ -42,7 +42,11 @@ def command_line(
     argv = [program, "run", "--rm", "--interactive"]
     if caller.terminal:
         argv.append("--tty")
-    argv += [*_namespaces(plan), *_user(plan, caller, name), *_devices(plan, name)]
+    argv += [
+        *_namespaces(plan, share_ipc=name == "docker" or caller.message_queues),
+        *_user(plan, caller, name),
+        *_devices(plan, name),
+    ]
     if not plan.writable_tmpfs:
         argv.append("--read-only")
     argv += ["--security-opt", "no-new-privileges"]
@@ -63,10 +67,10 @@ def _variables(around: Surroundings, image: StoredImage) -> dict[str, str]:
     return variables
 
 
-def _namespaces(plan: LaunchPlan) -> list[str]:
+def _namespaces(plan: LaunchPlan, *, share_ipc: bool) -> list[str]:
     alone = plan.contain_all
     words = ["--network", "none" if plan.net else "host"]
-    words += ["--ipc", "private" if alone or plan.ipc else "host"]
+    words += ["--ipc", "private" if alone or plan.ipc or not share_ipc else "host"]
     if plan.no_pid or not (alone or plan.pid):
         words += ["--pid", "host"]
     elif not plan.no_init:
@@ -85,7 +89,10 @@ def _user(plan: LaunchPlan, caller: Caller, name: Name) -> list[str]:
     words = []
     if name == "podman":
         if not plan.fakeroot:
-            words += ["--userns", "keep-id", "--group-add", "keep-groups"]
+            words += ["--userns", "keep-id"]
+        # runc cannot keep them: it is asked for only where somebody has any.
+        if set(caller.groups) - {caller.gid}:
+            words += ["--group-add", "keep-groups"]
     else:
         if not plan.fakeroot:
             words += ["--user", f"{caller.uid}:{caller.gid}"]

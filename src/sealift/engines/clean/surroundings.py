@@ -33,6 +33,8 @@ class Caller:
     groups: tuple[int, ...] = ()
     terminal: bool = False
     real: Mapping[str, str] | None = None
+    message_queues: bool = True
+    """Is /dev/mqueue there? Podman cannot share the host's IPC namespace without it."""
 
     def resolved(self, path: str) -> str:
         return path if self.real is None else self.real.get(path, path)
