@@ -20,6 +20,7 @@ def plan(*entries: Entry, epoch: int = 100, below: int = 0):
     [
         (b"var/log/dpkg.log", "emptied", "logs"),
         (b"var/log/apt/term.log", "emptied", "logs"),
+        (b"var/log/aptitude", "emptied", "logs"),
         (b"var/log/apt/eipp.log.xz", "removed", "apt-planner-log"),
         (b"var/cache/apt/pkgcache.bin", "removed", "apt-cache"),
         (b"var/cache/ldconfig/aux-cache", "removed", "ldconfig-aux-cache"),

@@ -1,15 +1,17 @@
-"""Draws events: bars for layers on a terminal, plain lines elsewhere, nothing with `-q`."""
+"""Draws events: bars for layers on a terminal, plain lines elsewhere; with `-q` only what went wrong."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 import threading
+from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from sealift.cli.faults import use_colour
-from sealift.core.event import Advanced, Began, Ended, Event, Events, Said, ignore
+from sealift.core.event import Advanced, Began, Ended, Event, Events, Said
+from sealift.errors import SectionError, TestFailed
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -19,7 +21,12 @@ if TYPE_CHECKING:
 def drawn(*, quiet: bool = False, verbose: bool = False) -> Iterator[Events]:
     """Give the events' taker for one command; what it draws is finished when the block ends."""
     if quiet:
-        yield _only_warnings
+        kept = _Quiet()
+        try:
+            yield kept.take
+        except (SectionError, TestFailed):
+            kept.show()
+            raise
         return
     if sys.stderr.isatty():
         bars = _Bars(verbose=verbose)
@@ -31,11 +38,30 @@ def drawn(*, quiet: bool = False, verbose: bool = False) -> Iterator[Events]:
     yield _Lines(verbose=verbose).take
 
 
-def _only_warnings(event: Event) -> None:
-    if isinstance(event, Said) and event.level == "warning":
-        _say(event)
-    else:
-        ignore(event)
+KEPT_LINES = 20
+"""How much of a section's output is shown with `-q` when it fails."""
+
+
+class _Quiet:
+    """Warnings alone, and the last lines of a script that failed, for they tell why."""
+
+    def __init__(self) -> None:
+        self._tail: deque[Said] = deque(maxlen=KEPT_LINES)
+
+    def take(self, event: Event) -> None:
+        match event:
+            case Said(level="warning"):
+                _say(event)
+            case Said(level="output"):
+                self._tail.append(event)
+            case Began(task=task) if task.startswith("%"):
+                self._tail.clear()
+            case _:
+                pass
+
+    def show(self) -> None:
+        for line in self._tail:
+            _say(line)
 
 
 def _say(event: Said) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 
 from sealift.core.event import Began, Ended, Said
@@ -70,7 +71,7 @@ def run_step(
         section=step.section,
         code=code,
         tail=b"".join(tail).decode("utf-8", "replace"),
-        hints=_section_hints(tail, code),
+        hints=section_hints(tail, code),
     )
 
 
@@ -78,7 +79,30 @@ def _ending(code: int) -> str:
     return f"exit code {code}" if code >= 0 else f"signal {-code}"
 
 
-def _section_hints(tail: Sequence[bytes], code: int) -> tuple[str, ...]:
+_SAID = (
+    (
+        r"(?i)CERTIFICATE_VERIFY_FAILED|certificate verify failed",
+        "name your site's CA bundle: export SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt",
+    ),
+    (r"\[Y/n\] Abort\.", "nobody can answer during a build: apt-get install -y PACKAGE"),
+    (
+        r"E: Unable to locate package|E: Package '.*' has no installation candidate",
+        "the package lists of the image may be empty or old: apt-get update && apt-get install -y PACKAGE",
+    ),
+    (
+        r"Temporary failure (in name resolution|resolving)|[Cc]ould not resolve ",
+        "a host was not found; behind a proxy: export http_proxy=http://HOST:PORT https_proxy=$http_proxy",
+    ),
+    (
+        r"(?m)^(chown|chgrp|install|tar|rsync|useradd|groupadd|usermod|cp|mv)\b.*: Invalid argument",
+        "without root a build has no user and group numbers above those of /etc/subuid: groupadd -g 6000 NAME",
+    ),
+)
+"""What programs say in the output of a script that fails, and what helps."""
+
+
+def section_hints(tail: Sequence[bytes], code: int) -> tuple[str, ...]:
+    """What helps with a script whose last lines are `tail`: its last command, and advice for well-known complaints."""
     text = b"".join(tail).decode("utf-8", "replace")
     commands = [line[2:] for line in text.splitlines() if line.startswith("+ ")]
     hints = []
@@ -86,6 +110,5 @@ def _section_hints(tail: Sequence[bytes], code: int) -> tuple[str, ...]:
         hints.append(f"the last command was: {commands[-1]}")
     if code == 127:
         hints.append("127 means that a command was not found in the image")
-    if "CERTIFICATE_VERIFY_FAILED" in text or "certificate verify failed" in text:
-        hints.append("name your site's CA bundle: export SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt")
+    hints += [hint for pattern, hint in _SAID if re.search(pattern, text)]
     return tuple(hints)
