@@ -16,11 +16,7 @@ from benchmarks.parity.comparison import compare_all
 from sealift.core.tree import Entry
 from tests.ground import users
 
-OF_OTHERS = (
-    *("apps", "capabilities", "closed-folders", "deletions", "files-links", "files-modes", "files-onto-links"),
-    *("from-stage", "from-stage-whole", "hard-links", "on-a-sandbox", "order", "owners", "replacements"),
-    *("setup-writes", "special-files", "stages", "test-passes", "variables-in-sections"),
-)
+OF_OTHERS = ("capabilities", "from-stage", "owners", "setup-writes")
 """What may depend on who builds; `make parity` has each build all."""
 
 
