@@ -13,7 +13,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sealift.errors import HostError
 from sealift.system.mounts import UpperVerdict, can_be_upper
@@ -71,8 +71,8 @@ def choose_work_place(
     ]
     if order:
         chosen = order[0]
-        before = verdicts[: verdicts.index(chosen)]
-        return WorkPlace(folder=chosen.folder, upper=True, verdict=chosen, passed=tuple(before))
+        before = tuple(_passed_over(each) for each in verdicts[: verdicts.index(chosen)])
+        return WorkPlace(folder=chosen.folder, upper=True, verdict=chosen, passed=before)
     writable = [each for each in verdicts if each.free and not each.why.startswith("it cannot be written")]
     if not writable:
         tried = ", ".join(f"`{each.folder}` ({each.why})" for each in verdicts)
@@ -84,6 +84,14 @@ def choose_work_place(
     return WorkPlace(
         folder=chosen.folder, upper=False, verdict=chosen, passed=tuple(v for v in verdicts if v is not chosen)
     )
+
+
+def _passed_over(verdict: UpperVerdict) -> UpperVerdict:
+    """With the reason, where the folder itself could hold an upper layer."""
+    if not verdict.good:
+        return verdict
+    memory = verdict.file_system in ("tmpfs", "ramfs")
+    return replace(verdict, why="it is memory" if memory else "another has more room")
 
 
 @contextlib.contextmanager
