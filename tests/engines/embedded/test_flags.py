@@ -26,7 +26,7 @@ pytestmark = [
 
 MORE = r"""
 echo "== names"; [ -e /proc/sys/kernel/hostname ] && cat /proc/sys/kernel/hostname; cat /etc/hostname /etc/resolv.conf
-echo "== processes"; [ $$ = 1 ]; echo $?; [ $(echo /proc/[0-9]* | wc -w) -lt 5 ]; echo $?
+echo "== processes"; [ $$ = 1 ]; echo $?; [ $$ -lt 100 ]; echo $?
 echo "== network"; [ -e /proc/net/dev ] && while read -r name _; do echo "$name"; done </proc/net/dev
 echo "== maps"; cat /proc/self/uid_map /proc/self/gid_map /proc/self/setgroups
 echo "== written"; for each in / /opt /tmp ~ /etc /scratch /scratch/deep; do
