@@ -104,3 +104,14 @@ def test_the_command_starts_without_heavy_modules(argument):
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
     assert "sealift.cli.app" in loaded
     assert sorted(loaded.intersection(HEAVY)) == []
+
+
+def test_a_build_without_a_registry_does_not_load_its_client(tmp_path):
+    (tmp_path / "x.def").write_text("Bootstrap: scratch\n")
+    environment = {"PATH": "/usr/bin:/bin", "SEALIFT_CACHE_DIR": str(tmp_path / "cache"), "HOME": str(tmp_path)}
+    argv = [sys.executable, "-X", "importtime", "-m", "sealift", "build", "x.sif", "x.def"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "sealift.flows.build" in loaded
+    assert sorted(loaded.intersection({"http.client", "rich", "sealift.registry", "ssl", "urllib3"})) == []

@@ -11,7 +11,8 @@ from typing import BinaryIO
 
 import pytest
 
-from sealift.bases import BaseImage, Network, open_image
+from sealift.bases.image import BaseImage
+from sealift.bases.open import Network, open_image
 from sealift.core.digest import sha256
 from sealift.core.event import Advanced, Began, Ended, Event
 from sealift.core.reference import parse_reference

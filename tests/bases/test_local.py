@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import zstandard
 
-from sealift.bases import Network, open_image
+from sealift.bases.open import Network, open_image
 from sealift.core.digest import sha256
 from sealift.core.reference import OrasSource, parse_source
 from sealift.errors import HostError, ImageError, NotFoundError, SealiftError

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from sealift.bases import BaseImage, Network, open_image
+from sealift.bases.image import BaseImage
+from sealift.bases.open import Network, open_image
 from sealift.core.digest import sha256
 from sealift.core.reference import OrasSource, parse_source
 from sealift.errors import DeniedError, NotFoundError

@@ -1,6 +1,4 @@
-"""Where an image starts: one kind of source a file. This part covers OCI and Docker images."""
+"""Where an image starts: one bootstrap agent a file.
 
-from sealift.bases.image import BaseImage, Layer
-from sealift.bases.open import Network, open_image
-
-__all__ = ["BaseImage", "Layer", "Network", "open_image"]
+Nothing is imported here: the registry's client is the larger part of what these files need, and many builds need none.
+"""

@@ -13,7 +13,6 @@ from sealift.deffile.vocabulary import show_keyword
 from sealift.errors import DefinitionError, HostError, Span, UsageError
 from sealift.flows.base import Base, fetch_base, open_local_image
 from sealift.flows.flags import chosen_sections
-from sealift.flows.packagers import TOOLS, find_tools
 from sealift.flows.workshop import Workshop
 from sealift.sif.reader import is_sif
 from sealift.system.distribution import install_hints, own_families
@@ -25,6 +24,8 @@ _SUBSCRIBED = ("product", "user", "regcode", "productpgp", "registerurl", "modul
 """Header keywords of the agent `zypper` that only SUSE Linux Enterprise wants."""
 
 
+_PACKAGERS = ("dnf", "yum", "zypper", "arch")
+"""Agents that are programs of this host."""
 _RUNNING = ("debootstrap", "dnf", "yum", "zypper", "arch", "busybox")
 """Agents that run programs of the new root."""
 _EMULATORS = {
@@ -89,7 +90,9 @@ def check_stages(shop: Workshop, definition: Definition) -> None:
     """Refuse, before any work is done, what could only fail later: wrong headers, tools or emulation that lack here."""
     check_agents(definition)
     for stage in definition.stages:
-        if stage.bootstrap in TOOLS:
+        if stage.bootstrap in _PACKAGERS:
+            from sealift.flows.packagers import find_tools
+
             find_tools(stage.bootstrap, path=shop.request.environment.get("PATH"))
         _check_architecture(shop, stage)
 

@@ -24,7 +24,7 @@ from sealift.sif.layout import OCI_CONFIG, DataType
 from sealift.store.hashing import digest_file
 
 if TYPE_CHECKING:
-    from sealift.bases import BaseImage
+    from sealift.bases.image import BaseImage
 
 LAYERS_AT_ONCE = 2
 """Layers that are packed at once: each is read by threads of its own, and all share the compressing ones."""
@@ -67,8 +67,8 @@ def fetch_base(shop: Workshop, source: ImageSource) -> Base:
         fetched = fetched_sif(shop, source)
         return open_local_image(shop, fetched.path, digest=fetched.digest, name=str(source), origin=fetched.origin)
     # The registry's client is the larger part of what a build imports, and many builds need none.
-    from sealift.bases import Network
-    from sealift.bases import open_image as open_oci_image
+    from sealift.bases.open import Network
+    from sealift.bases.open import open_image as open_oci_image
 
     network = Network(env=shop.request.environment, insecure=shop.request.insecure)
     platform = platform_of(shop.architecture)

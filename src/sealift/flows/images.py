@@ -150,8 +150,7 @@ def _asked(wish: _Wish, reference: Reference, *, brief: bool) -> Digest | None:
     """What the registry's tag names now; None where it does not say. With a copy at hand, `brief`, we wait less."""
     import threading
 
-    from sealift.bases import Network
-    from sealift.bases.open import opened_registry
+    from sealift.bases.open import Network, opened_registry
     from sealift.registry import Patience
 
     patience = Patience(tries=2, first=0.2) if brief else Patience()

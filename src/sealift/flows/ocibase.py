@@ -16,7 +16,7 @@ from sealift.oci.manifest import Descriptor
 from sealift.oci.platforms import platform_of
 
 if TYPE_CHECKING:
-    from sealift.bases import Layer
+    from sealift.bases.image import Layer
     from sealift.packs.squeeze import Squeezed
 
 _PIECE = 1 << 20
@@ -32,7 +32,7 @@ def base_layers(shop: Workshop, base: Base | None) -> Iterator[tuple[ImageLayer,
     if base is None or base.source is None:
         yield ()
         return
-    from sealift.bases import Network, open_image
+    from sealift.bases.open import Network, open_image
 
     network = Network(env=shop.request.environment, insecure=shop.request.insecure)
     with open_image(

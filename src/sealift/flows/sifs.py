@@ -21,7 +21,7 @@ IMAGE_MODE = 0o777
 
 def fetched_sif(shop: Workshop, source: OrasSource) -> FetchedSif:
     """The SIF in the store, whole and verified; FetchError's kinds, or ImageError when it is none."""
-    from sealift.bases import Network
+    from sealift.bases.open import Network
 
     network = Network(env=shop.request.environment, insecure=shop.request.insecure)
     with shop.watch.measure("fetch"):
