@@ -317,6 +317,35 @@ def shell_less(session_folder: Path) -> Path:
     return trees.make_squashfs(root, root.with_suffix(".sqfs"))
 
 
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [("cd /opt\n", "PLACE"), ("cd /opt; cd /usr\n", "PLACE"), ("export PWD=/x\n", "/x"), ("cd .\n", "PLACE")],
+)
+def test_a_cd_in_the_environment_moves_nobody(
+    script: str, expected: str, run_plan: RunPlan, open_folder: Path, as_user: users.AsUser
+) -> None:
+    root = trees.make_tree(open_folder / "tree")
+    (root / ".singularity.d/env/90-environment.sh").write_text(script)
+    place = str(as_user.folder())
+    seen = [
+        run_plan(plan(root, *argv), cwd=place).stdout.decode().splitlines()
+        for argv in (("env",), ("bash", "-c", "pwd -P"))
+    ]
+    assert [line for line in seen[0] if line.startswith("PWD=")] == [f"PWD={expected.replace('PLACE', place)}"]
+    assert seen[1] == [place]
+
+
+def test_a_mount_that_cannot_be_made_is_told_without_our_own_paths(run_plan: RunPlan, open_folder: Path) -> None:
+    """An image whose /etc/localtime leads to a folder, as `ln -s /usr/share/zoneinfo/Europe` makes it."""
+    root = trees.make_tree(open_folder / "tree")
+    (root / "usr/share/zoneinfo/Europe").mkdir(parents=True)
+    (root / "etc/localtime").unlink(missing_ok=True)
+    (root / "etc/localtime").symlink_to("/usr/share/zoneinfo/Europe")
+    done = run_plan(plan(root, "bash", "-c", "echo started"))
+    assert done.stdout == b"started\n", done.stderr
+    assert done.stderr == b"warning: `/etc/localtime` is not mounted: not a directory\n"
+
+
 def test_an_image_without_a_shell(run_plan: RunPlan, shell_less: Path) -> None:
     done = run_plan(plan(shell_less, "env", env={"ORDERED": "x $PLAIN"}), env={"FROM_OCI": "host", "OTHER": "o"})
     env = dict(line.split("=", 1) for line in done.stdout.decode().splitlines())

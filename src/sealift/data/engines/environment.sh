@@ -7,6 +7,7 @@
 # Shells set some of these for themselves; the scripts must find what the image gives, or nothing.
 unset PATH PS1 PS2 PS4 $SEALIFT_NAMES
 export PWD
+sealift_place=$PWD
 
 sealift_fix_path() {
     for sealift_folder in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin; do
@@ -81,6 +82,11 @@ fi
 
 unset IFS
 set +efu
+# A `cd` in the scripts does not move the program: PWD shall not say that it did. An order to set PWD stays.
+if [ "${PWD-}" != "$sealift_place" ] && [ "${PWD-}" -ef . ] 2>/dev/null; then
+    unset PWD
+fi
+unset sealift_place
 {
     umask
     for sealift_name in $SEALIFT_NAMES; do

@@ -37,7 +37,7 @@ class Mounter:
             except OSError as error:
                 if not step.optional and (self._make_points or step.asked or error.errno != errno.ENOENT):
                     raise _cannot(step, error) from error
-                warnings.append(f"`{step.target}` is not mounted: {(error.strerror or str(error)).lower()}")
+                warnings.append(f"`{step.target}` is not mounted: {_reason(error)}")
         return warnings
 
     def _do(self, step: Step) -> str:
@@ -124,8 +124,13 @@ def _same(one: str, other: str) -> bool:
         return False
 
 
+def _reason(error: OSError) -> str:
+    """In the system's words alone: texts of our own calls name paths that only we know."""
+    return os.strerror(error.errno).lower() if error.errno else str(error)
+
+
 def _cannot(step: Step, error: OSError) -> HostError | UsageError:
-    why = (error.strerror or str(error)).lower()
+    why = _reason(error)
     if not step.asked:
         return HostError(f"`{step.target}` cannot be mounted in the container: {why}", hints=("sealift doctor",))
     if error.errno == errno.ENOENT:
