@@ -197,6 +197,24 @@ def test_entering_makes_the_images_environment(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("heading", "body", "runs"),
+    [
+        ("%setup", "    # Runs from outside the container during Bootstrap\n\n", False),
+        ("%setup # why", "\t#!/bin/sh\n", False),
+        ("%pre", "\n \n", False),
+        ("%setup", "# first\ntrue\n", True),
+        ("%setup", "echo a # b\n", True),
+        ("%setup -c /bin/bash", "# another program may read it\n", True),
+        ("%post", "# it is what %appinstall adds to, and installs nothing\n", True),
+    ],
+)
+def test_comments_alone_run_nothing_on_the_host(heading: str, body: str, runs: bool) -> None:
+    definition = parse(f"Bootstrap: docker\nFrom: a\n{heading}\n{body}".encode(), file="x.def")
+    steps = plan_stage(definition, 0, PLACES)
+    assert [step.section for step in steps if isinstance(step, RunScript)] == [heading[1:].split(maxsplit=1)[0]] * runs
+
+
 def test_stages_that_are_read() -> None:
     definition = parse(TEXT)
     assert [is_read(definition, number) for number in range(len(definition.stages))] == [True, False]

@@ -167,7 +167,8 @@ def _both(name: str, value: str) -> dict[str, str]:
 
 
 def _host_script(script: Script, section: Literal["pre", "setup"], path: str, places: Places) -> tuple[RunScript, ...]:
-    if not script.text:
+    # Templates leave comments alone in %setup; run, they would keep a build from ever being taken from the cache.
+    if _says_nothing(script):
         return ()
     return (
         RunScript(
@@ -181,6 +182,13 @@ def _host_script(script: Script, section: Literal["pre", "setup"], path: str, pl
             span=script.spans[0],
         ),
     )
+
+
+def _says_nothing(script: Script) -> bool:
+    """No arguments, and no line but blank ones and comments, which do nothing in a shell."""
+    if script.arguments.split("#")[0].strip():
+        return not script.text
+    return all(line.strip()[:1] in ("", "#") for line in script.text.splitlines())
 
 
 def _post(stage: Stage, places: Places) -> tuple[RunScript, ...]:
