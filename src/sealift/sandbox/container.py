@@ -23,6 +23,7 @@ from typing import Any, Literal
 from sealift.errors import HostError
 from sealift.sandbox.environment import certificate_files, section_environment
 from sealift.sandbox.furnish import PRIVATE
+from sealift.sandbox.heldsignals import held_signals
 from sealift.sandbox.spec import SandboxSpec, spec_to_json
 from sealift.sandbox.wire import Channel, error_from_json
 from sealift.sandbox.workfolder import stale_folders
@@ -148,13 +149,15 @@ class Sandbox:
         deadline: float | None = None
         interrupt: BaseException | None = None
         ended = False
-        with selectors.DefaultSelector() as selector:
+        with held_signals() as held, selectors.DefaultSelector() as selector:
+            selector.register(held.wake, selectors.EVENT_READ)
             selector.register(self._channel.fileno(), selectors.EVENT_READ)
             for each in pipes:
                 selector.register(each, selectors.EVENT_READ)
             try:
                 while not ended or rest:
                     try:
+                        held.deliver()
                         if deadline is not None and time.monotonic() >= deadline:
                             deadline = self._press(steps)
                         wait = None if deadline is None else max(0.0, deadline - time.monotonic())
@@ -162,6 +165,8 @@ class Sandbox:
                             if key.fd in rest:
                                 if not self._drain(key.fd, pipes, rest, on_line):
                                     selector.unregister(key.fd)
+                                continue
+                            if key.fd == held.wake:
                                 continue
                             received = self._channel.receive()
                             if received is None:
