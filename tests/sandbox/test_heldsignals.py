@@ -23,6 +23,7 @@ def handlers() -> Iterator[None]:
         raise Came(number)
 
     before = {number: signal.signal(number, say) for number in (signal.SIGINT, signal.SIGHUP)}
+    before[signal.SIGTERM] = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
