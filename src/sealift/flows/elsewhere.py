@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from sealift.core.event import Events, Said
 from sealift.engines.clean import charliecloud, docker, enroot, podman_hpc, shifter
+from sealift.engines.clean.communication import Communication
 from sealift.engines.clean.image import StoredImage
 from sealift.engines.clean.surroundings import Caller, ordered_plainly
 from sealift.engines.started import Started, hand_over
@@ -115,7 +116,7 @@ def _command_line(
             return enroot.command_line(plan, image, caller, program=program, site=site)
 
 
-def _communication(name: str) -> podman_hpc.Communication:
+def _communication(name: str) -> Communication:
     match name:
         case "none" | "mpi" | "gpu-mpi" | "nccl" | "openmpi":
             return name

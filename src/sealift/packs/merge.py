@@ -38,9 +38,6 @@ class Merged:
     pack_of: array[int]
     row_of: array[int]
 
-    def is_base(self, row: int) -> bool:
-        return self.pack_of[row] < self.base_count
-
     def select(self, rows: Sequence[int]) -> Merged:
         """The same image with only `rows` of it, ascending; hard-link groups are numbered anew."""
         return replace(

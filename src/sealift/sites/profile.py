@@ -43,11 +43,6 @@ class Fact:
             case _:
                 return self.value
 
-    @property
-    def sure(self) -> bool:
-        """Was it seen on the machine, or does its site say it?"""
-        return bool(self.verified) or any(source.kind in ("official", "measured", "yours") for source in self.sources)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:

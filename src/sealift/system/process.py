@@ -64,17 +64,6 @@ def find_program(name: str, *, path: str | None = None) -> str | None:
     return None
 
 
-def need_program(name: str, *, package: str, purpose: str) -> str:
-    """The absolute path of a program, or a HostError that names the package which has it."""
-    found = find_program(name)
-    if found is None:
-        raise HostError(
-            f"`{name}` is not installed; it is needed {purpose}",
-            hints=(f"on Debian and Ubuntu: apt-get install {package}",),
-        )
-    return found
-
-
 def run(
     argv: Sequence[str],
     *,

@@ -8,6 +8,7 @@ import pytest
 
 from sealift.core.launch import Bind
 from sealift.engines.clean import charliecloud, docker, enroot, podman_hpc, shifter
+from sealift.engines.clean.communication import Communication, recipe
 from sealift.engines.clean.image import StoredImage, inner_command
 from sealift.errors import UsageError
 from tests.engines.clean.world import AROUND, DATA, FOREIGN, IMAGE, bare, caller, pairs, plan, site
@@ -174,19 +175,19 @@ NCCL = "/opt/udiImage/modules/nccl-plugin/lib:/opt/udiImage/modules/nccl-plugin/
 )
 def test_podman_hpc(
     fields: dict[str, object],
-    communication: podman_hpc.Communication,
+    communication: Communication,
     flags: list[str],
     more: dict[str, str],
     inner: tuple[str, ...],
 ) -> None:
     image = replace(IMAGE, library_path="/app/lib")
     started = podman_hpc.command_line(bare(**fields), image, caller(), site=PERLMUTTER, communication=communication)
-    recipe = {name: value for name, value in more.items() if name != "LD_LIBRARY_PATH"}
+    variables = {name: value for name, value in more.items() if name != "LD_LIBRARY_PATH"}
     last = {name: value for name, value in more.items() if name == "LD_LIBRARY_PATH"}
     assert list(started.argv) == [
         *("podman-hpc", "run", "--rm"),
         *flags,
-        *pairs("--env", recipe | CLEAN | last),
+        *pairs("--env", variables | CLEAN | last),
         *inner,
     ]
 
@@ -225,16 +226,16 @@ def test_a_shared_container_of_a_foreign_image_runs_what_it_is_given() -> None:
     ],
 )
 def test_shifter_names_image_volumes_and_modules_in_the_header_or_in_the_call(
-    fields: dict[str, object], communication: podman_hpc.Communication, modules: list[str]
+    fields: dict[str, object], communication: Communication, modules: list[str]
 ) -> None:
     wanted = bare(binds=(Bind(source="/lustre/data", destination="/data", read_only=True),), **fields)
     folders = {"/lustre/data": True}
     lines = shifter.header(wanted, IMAGE, site=PERLMUTTER, is_folder=folders, communication=communication)
     options = [f"--image=docker:{IMAGE.reference}", "--volume=/lustre/data:/data:ro", *modules]
     assert lines == tuple(f"#SBATCH {option}" for option in options)
-    recipe = podman_hpc.recipe(PERLMUTTER, communication)
+    theirs = recipe(PERLMUTTER, communication)
     fresh = {name: value for name, value in CLEAN.items() if caller().env.get(name) != value}
-    variables = [f"--env={name}={value}" for name, value in (recipe | fresh).items()]
+    variables = [f"--env={name}={value}" for name, value in (theirs | fresh).items()]
     inner = ["--env=LD_LIBRARY_PATH=", "/.singularity.d/actions/exec", "python", "train.py"]
     call = shifter.command_line(
         wanted, IMAGE, caller(), site=PERLMUTTER, is_folder=folders, communication=communication

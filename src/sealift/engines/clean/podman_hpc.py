@@ -11,9 +11,9 @@ that runs what it is given, and the command has to begin with the image's own sc
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 from sealift.core.launch import LaunchPlan
+from sealift.engines.clean.communication import Communication, recipe, site_flags
 from sealift.engines.clean.docker import show_mount
 from sealift.engines.clean.image import ACTIONS, StoredImage, inner_command
 from sealift.engines.clean.refusals import refuse
@@ -21,9 +21,6 @@ from sealift.engines.clean.surroundings import LIBRARY_PATH, Caller, compose, li
 from sealift.engines.started import Started
 from sealift.errors import UsageError
 from sealift.sites.profile import Profile
-
-Communication = Literal["none", "mpi", "gpu-mpi", "nccl", "openmpi"]
-"""What the ranks talk by: the host's MPI, the same with buffers on GPUs, NCCL, or the image's own Open MPI."""
 
 CAN = frozenset(("nv", "writable_tmpfs", "fakeroot", "hostname"))
 REASONS: Mapping[str, str] = {
@@ -35,12 +32,6 @@ REASONS: Mapping[str, str] = {
     "mounts": "write it as -B",
     "env_files": "give the variables with --env",
     "app": "its scripts know no apps",
-}
-_FLAGS_OF: Mapping[Communication, str] = {
-    "mpi": "mpi_flags",
-    "gpu-mpi": "gpu_mpi_flags",
-    "nccl": "nccl_flags",
-    "openmpi": "openmpi_flags",
 }
 _SHARED = ("--mpi", "--cuda-mpi", "--openmpi-pmi2")
 
@@ -57,7 +48,7 @@ def command_line(
     """The call of each rank. One that brings MPI in has to stand behind `srun`: see `needs_srun`."""
     refuse(plan, "podman-hpc", can=CAN, reasons=REASONS)
     around = compose(plan, caller, site)
-    flags = _flags(plan, site, communication)
+    flags = site_flags(site, "podman-hpc", communication, gpu=plan.nv)
     argv = [program, "run", "--rm"]
     if caller.terminal:
         argv += ["--interactive", "--tty"]
@@ -81,25 +72,6 @@ def command_line(
 def needs_srun(flags: tuple[str, ...]) -> bool:
     """Do these flags make one container a node, which ranks join? Outside `srun` no rank knows its number."""
     return any(flag in flags for flag in _SHARED)
-
-
-def recipe(site: Profile, communication: Communication) -> dict[str, str]:
-    """The variables that the site's recipe for this way of talking sets."""
-    variables: dict[str, str] = {}
-    if communication in ("mpi", "gpu-mpi"):
-        variables |= {name: fact.shown for name, fact in site.below("mpi.env").items()}
-    if communication == "gpu-mpi":
-        variables |= {name: fact.shown for name, fact in site.below("mpi.gpu_env").items()}
-    if communication == "nccl":
-        variables |= {name: fact.shown for name, fact in site.below("nccl.env").items()}
-    return variables
-
-
-def _flags(plan: LaunchPlan, site: Profile, communication: Communication) -> tuple[str, ...]:
-    flags = list(site.texts("engines.podman-hpc.gpu_flags")) if plan.nv else []
-    if communication != "none":
-        flags += site.texts(f"engines.podman-hpc.{_FLAGS_OF[communication]}")
-    return tuple(dict.fromkeys(flags))
 
 
 def _library_path(site: Profile, communication: Communication, ordered: str, image: str) -> str:

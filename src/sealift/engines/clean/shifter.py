@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sealift.core.launch import Bind, LaunchPlan
+from sealift.engines.clean.communication import Communication, recipe, site_flags
 from sealift.engines.clean.image import StoredImage, inner_command
-from sealift.engines.clean.podman_hpc import Communication, recipe
 from sealift.engines.clean.refusals import refuse
 from sealift.engines.clean.surroundings import LIBRARY_PATH, Caller, compose
 from sealift.engines.started import Started
@@ -31,12 +31,6 @@ REASONS: Mapping[str, str] = {
     "mounts": "write it as -B",
     "env_files": "give the variables with --env",
     "app": "its scripts know no apps",
-}
-_FLAGS_OF: Mapping[Communication, str] = {
-    "mpi": "mpi_flags",
-    "gpu-mpi": "gpu_mpi_flags",
-    "nccl": "nccl_flags",
-    "openmpi": "openmpi_flags",
 }
 
 
@@ -97,9 +91,7 @@ def _reference(image: StoredImage) -> str:
 
 def _modules(plan: LaunchPlan, site: Profile, communication: Communication) -> tuple[str, ...]:
     """One `--module`, for a second one would replace the first."""
-    wanted = list(site.texts("engines.shifter.gpu_flags")) if plan.nv else []
-    if communication != "none":
-        wanted += site.texts(f"engines.shifter.{_FLAGS_OF[communication]}")
+    wanted = site_flags(site, "shifter", communication, gpu=plan.nv)
     names = [name for flag in wanted for name in flag.removeprefix("--module=").split(",")]
     if "none" in names and len(names) > 1:
         names = [name for name in names if name != "none"]
