@@ -115,7 +115,7 @@ def test_what_is_missing_is_said(line, message, hint):
 
 
 def test_every_field_is_one_of_the_plan_or_a_known_word():
-    words = {"engine", "site", "communication", "safe", "print", "verbose", "quiet", "help", "authfile", "cache"}
+    words = {"engine", "site", "safe", "print", "verbose", "quiet", "help", "authfile", "cache"}
     words |= {"insecure", "engine option", "hint", "nothing"}
     fields = {flag.field for flag in RUN_FLAGS}
     assert fields - words <= set(LaunchPlan.__dataclass_fields__)

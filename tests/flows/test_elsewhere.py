@@ -128,7 +128,15 @@ def test_safe_surroundings_are_shown_as_flags(image: Path):
         (
             ("--engine", "docker", "--print", "--communication", "mpi", "docker://me/app:1", "ls"),
             (
-                "error: docker has no flags for MPI or NCCL: `--communication mpi`\n"
+                "error: Docker cannot do what is asked for: `--communication` (it has no flags for MPI or NCCL; the "
+                "site's page tells what to bind: sealift sites NAME)\n"
+                "hint: leave out --communication, or take another --engine\n"
+            ),
+        ),
+        (
+            ("--engine", "embedded", "--print", "--communication", "nccl", "app.sif", "ls"),
+            (
+                "error: embedded has no flags for MPI or NCCL: `--communication nccl`\n"
                 "hint: leave out --communication; the site's page tells what to bind: sealift sites NAME\n"
             ),
         ),

@@ -12,7 +12,7 @@ from typing import Any
 from sealift.cli.flags import FlagError, Parsed, parse
 from sealift.cli.runflags import RUN_FLAGS
 from sealift.core.event import Event, Said
-from sealift.core.launch import LaunchPlan
+from sealift.core.launch import COMMUNICATIONS, LaunchPlan
 
 _WANTED = {"exec": "IMAGE CMD …", "test": "IMAGE [ARG …]", "run": "IMAGE [ARG …]", "shell": "IMAGE [ARG …]"}
 _SAID = {
@@ -21,9 +21,11 @@ _SAID = {
     "shell": "Open a shell in the image.",
     "test": "Run the image's %test.",
 }
-_OURS = frozenset(
-    ("engine", "site", "communication", "safe", "print", "quiet", "verbose", "help", "authfile", "insecure", "cache")
-) | {"engine option", "hint", "nothing"}
+_OURS = frozenset(("engine", "site", "safe", "print", "quiet", "verbose", "help", "authfile", "insecure", "cache")) | {
+    "engine option",
+    "hint",
+    "nothing",
+}
 
 
 def run_command(
@@ -59,7 +61,6 @@ def run_command(
         environment=environment,
         insecure=bool(parsed.value("insecure")),
         site=str(parsed.value("site") or ""),
-        communication=str(parsed.value("communication") or "none"),
         safe=bool(parsed.value("safe")),
         show=print if parsed.value("print") else None,
         events=take,
@@ -80,6 +81,8 @@ def launch_plan(verb: str, parsed: Parsed, *, command: str = "sealift") -> Launc
         fields[field] = parsed.value(field)
     if "binds" in fields:
         fields["binds"] = tuple(bind for text in fields["binds"] for bind in parse_binds(text))
+    if (talk := fields.get("communication", "none")) not in COMMUNICATIONS:
+        raise FlagError(f"`--communication {talk}` is not known", hints=(f"one of {', '.join(COMMUNICATIONS)}",))
     return LaunchPlan(
         image=image,
         action=verb,  # type: ignore[arg-type]  # the caller's verb is one of ACTIONS

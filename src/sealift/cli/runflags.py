@@ -1,7 +1,7 @@
 """The flags of `run`, `exec`, `shell` and `test`, as data: Apptainer's own, SingularityCE's further ones, and ours.
 
 A flag's field is one of the launch plan's, or a word that `cli.run` knows: `engine`, `quiet`, `verbose`, `help`,
-`authfile`, `cache`, `site`, `communication`, `safe`, `print`, and
+`authfile`, `cache`, `site`, `safe`, `print`, and
 - `engine option`: Apptainer is given it word by word, and our own engine refuses it by name;
 - `hint`: the same, but our own engine does without: only the way to the result differs;
 - `nothing`: it asks for what happens anyway.

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 Action = Literal["run", "exec", "shell", "test"]
+Communication = Literal["none", "mpi", "gpu-mpi", "nccl", "openmpi"]
+"""What the ranks of a job talk by: the host's MPI, the same with buffers on GPUs, NCCL, the image's own Open MPI."""
+
+COMMUNICATIONS: tuple[str, ...] = get_args(Communication)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,7 @@ class LaunchPlan:
       commas; `none` is one.
     - Rights: `fakeroot` shows root inside; `keep_privs`, `no_privs`, `add_caps`, `drop_caps` (parted by commas) and
       `security` (each as typed) are Apptainer's.
+    - Ranks: `communication` is what they talk by; the site's engine has flags and variables for it.
     - `engine_options` are further options of Apptainer, word by word, which other engines refuse by name;
       `engine_hints` are those without which others come to the same.
     """
@@ -84,6 +89,7 @@ class LaunchPlan:
     security: tuple[str, ...] = ()
     nv: bool = False
     rocm: bool = False
+    communication: Communication = "none"
     app: str | None = None
     shell: str | None = None
     engine_options: tuple[str, ...] = ()

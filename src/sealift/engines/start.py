@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from sealift.core.event import Events, Said, ignore
 from sealift.engines.choose import Choice, choose
+from sealift.errors import UsageError
 
 if TYPE_CHECKING:
     from sealift.core.launch import LaunchPlan
@@ -29,6 +30,8 @@ def start(
     """
     choice = choose(engine, env=env)
     events(Said(text=f"engine: {choice.engine} ({choice.why})", level="debug"))
+    if plan.communication != "none":
+        refuse_communication(plan, choice.engine)
     if choice.engine == "embedded":
         from sealift.engines.embedded.run import run
         from sealift.engines.variables import with_variables
@@ -36,6 +39,14 @@ def start(
         return run(with_variables(plan, env), env=env, unpack=unpack, events=events)
     _hand_over(plan, choice, env, events)
     return 0
+
+
+def refuse_communication(plan: LaunchPlan, engine: str) -> NoReturn:
+    """These engines have no words for it: what is bound and set for MPI stands in the plan itself."""
+    raise UsageError(
+        f"{engine} has no flags for MPI or NCCL: `--communication {plan.communication}`",
+        hints=("leave out --communication; the site's page tells what to bind: sealift sites NAME",),
+    )
 
 
 def _hand_over(plan: LaunchPlan, choice: Choice, env: Mapping[str, str], events: Events) -> None:

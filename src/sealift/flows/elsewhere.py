@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from sealift.core.event import Events, Said
 from sealift.engines.clean import charliecloud, docker, enroot, podman_hpc, shifter
-from sealift.engines.clean.communication import Communication
 from sealift.engines.clean.image import StoredImage
 from sealift.engines.clean.surroundings import Caller, ordered_plainly
 from sealift.engines.started import Started, hand_over
@@ -39,7 +38,6 @@ def start_elsewhere(
     environment: Mapping[str, str],
     *,
     site: str = "",
-    communication: str = "none",
     show: bool = False,
     events: Events,
 ) -> str:
@@ -55,7 +53,7 @@ def start_elsewhere(
         if show:
             return text
         raise UsageError("an environment file is written, not run", hints=("see it: add --print",))
-    started = _command_line(plan, engine, image, caller, profile, communication, show=show)
+    started = _command_line(plan, engine, image, caller, profile, show=show)
     if not show:
         events(Said(text=started.line(), level="debug"))
         hand_over(started)
@@ -71,8 +69,11 @@ def shown(plan: LaunchPlan, engine: str, environment: Mapping[str, str]) -> str:
     """The command line of Apptainer or Singularity; the embedded engine has none but our own."""
     from sealift.engines.apptainer import command_line
     from sealift.engines.choose import choose
+    from sealift.engines.start import refuse_communication
 
     choice = choose(engine, env=environment)
+    if plan.communication != "none":
+        refuse_communication(plan, choice.engine)
     if choice.engine == "embedded":
         started = command_line(plan, name="apptainer", program="sealift", env=environment)
         return replace(started, argv=("sealift", plan.action, "--engine", "embedded", *started.argv[2:])).line()
@@ -85,42 +86,26 @@ def _command_line(
     image: StoredImage,
     caller: Caller,
     site: Profile | None,
-    communication: str,
     *,
     show: bool,
 ) -> Started:
     program = _program(engine, caller.env, show=show)
-    talk = _communication(communication)
-    if talk != "none" and engine not in ("podman-hpc", "shifter"):
-        raise UsageError(
-            f"{engine} has no flags for MPI or NCCL: `--communication {talk}`",
-            hints=("leave out --communication; the site's page tells what to bind: sealift sites NAME",),
-        )
     match engine:
         case "docker" | "podman":
             return docker.command_line(plan, image, caller, name=engine, program=program, site=site)
         case "podman-hpc" if site is not None:
-            return podman_hpc.command_line(plan, image, caller, site=site, program=program, communication=talk)
+            return podman_hpc.command_line(plan, image, caller, site=site, program=program)
         case "shifter" if site is not None:
             folders = {
                 bind.source: os.path.isdir(bind.source) or not os.path.exists(bind.source) for bind in plan.binds
             }
-            return shifter.command_line(
-                plan, image, caller, site=site, is_folder=folders, program=program, communication=talk
-            )
+            return shifter.command_line(plan, image, caller, site=site, is_folder=folders, program=program)
         case "charliecloud":
             return charliecloud.command_line(plan, image, caller, program=program, site=site)
         case "pyxis":
             return enroot.srun_options(plan, image, caller, site=site)
         case _:
             return enroot.command_line(plan, image, caller, program=program, site=site)
-
-
-def _communication(name: str) -> Communication:
-    match name:
-        case "none" | "mpi" | "gpu-mpi" | "nccl" | "openmpi":
-            return name
-    raise UsageError(f"`--communication {name}` is not known", hints=("one of none, mpi, gpu-mpi, nccl, openmpi",))
 
 
 def _site(name: str, engine: str, environment: Mapping[str, str]) -> Profile | None:

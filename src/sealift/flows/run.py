@@ -24,7 +24,6 @@ def run(
     environment: Mapping[str, str],
     insecure: bool = False,
     site: str = "",
-    communication: str = "none",
     safe: bool = False,
     show: Callable[[str], object] | None = None,
     events: Events = ignore,
@@ -32,17 +31,15 @@ def run(
     """Run `plan` on `engine` (`auto` chooses); this process becomes the program, so most calls do not return.
 
     `environment` is the caller's as it was handed to this process. `insecure` allows plain HTTP for registries. `safe`
-    keeps out what does harm inside. `show` is given the engine's command line, and nothing is run. `site` and
-    `communication` are for the engines of `flows.elsewhere`.
+    keeps out what does harm inside. `show` is given the engine's command line, and nothing is run. `site` is for the
+    engines of `flows.elsewhere`.
     """
     if engine in CLEAN_ENGINES or safe or show is not None:
         # What few starts ask for; the others do not pay for it.
         from sealift.flows import elsewhere
 
         if engine in CLEAN_ENGINES:
-            text = elsewhere.start_elsewhere(
-                plan, engine, environment, site=site, communication=communication, show=show is not None, events=events
-            )
+            text = elsewhere.start_elsewhere(plan, engine, environment, site=site, show=show is not None, events=events)
             if show is not None:
                 show(text.rstrip("\n"))
             return 0

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from sealift.core.launch import Bind
+from sealift.core.launch import Bind, Communication
 from sealift.engines.clean import charliecloud, docker, enroot, podman_hpc, shifter
-from sealift.engines.clean.communication import Communication, recipe
+from sealift.engines.clean.communication import recipe
 from sealift.engines.clean.image import StoredImage, inner_command
 from sealift.errors import UsageError
 from tests.engines.clean.world import AROUND, DATA, FOREIGN, IMAGE, bare, caller, pairs, plan, site
@@ -181,7 +181,7 @@ def test_podman_hpc(
     inner: tuple[str, ...],
 ) -> None:
     image = replace(IMAGE, library_path="/app/lib")
-    started = podman_hpc.command_line(bare(**fields), image, caller(), site=PERLMUTTER, communication=communication)
+    started = podman_hpc.command_line(bare(communication=communication, **fields), image, caller(), site=PERLMUTTER)
     variables = {name: value for name, value in more.items() if name != "LD_LIBRARY_PATH"}
     last = {name: value for name, value in more.items() if name == "LD_LIBRARY_PATH"}
     assert list(started.argv) == [
@@ -204,10 +204,10 @@ def test_podman_hpc_mounts_what_nothing_mounts_by_itself() -> None:
 
 
 def test_a_shared_container_of_a_foreign_image_runs_what_it_is_given() -> None:
-    argv = podman_hpc.command_line(bare(), FOREIGN, caller(), site=PERLMUTTER, communication="mpi").argv
+    argv = podman_hpc.command_line(bare(communication="mpi"), FOREIGN, caller(), site=PERLMUTTER).argv
     assert argv[-5:] == ("--entrypoint", "env", FOREIGN.reference, "python", "train.py")
     with pytest.raises(UsageError, match="runs by itself is not known"):
-        podman_hpc.command_line(bare(action="run"), FOREIGN, caller(), site=PERLMUTTER, communication="mpi")
+        podman_hpc.command_line(bare(action="run", communication="mpi"), FOREIGN, caller(), site=PERLMUTTER)
 
 
 # Shifter
@@ -228,22 +228,20 @@ def test_a_shared_container_of_a_foreign_image_runs_what_it_is_given() -> None:
 def test_shifter_names_image_volumes_and_modules_in_the_header_or_in_the_call(
     fields: dict[str, object], communication: Communication, modules: list[str]
 ) -> None:
-    wanted = bare(binds=(Bind(source="/lustre/data", destination="/data", read_only=True),), **fields)
+    wanted = bare(
+        binds=(Bind(source="/lustre/data", destination="/data", read_only=True),), communication=communication, **fields
+    )
     folders = {"/lustre/data": True}
-    lines = shifter.header(wanted, IMAGE, site=PERLMUTTER, is_folder=folders, communication=communication)
+    lines = shifter.header(wanted, IMAGE, site=PERLMUTTER, is_folder=folders)
     options = [f"--image=docker:{IMAGE.reference}", "--volume=/lustre/data:/data:ro", *modules]
     assert lines == tuple(f"#SBATCH {option}" for option in options)
     theirs = recipe(PERLMUTTER, communication)
     fresh = {name: value for name, value in CLEAN.items() if caller().env.get(name) != value}
     variables = [f"--env={name}={value}" for name, value in (theirs | fresh).items()]
     inner = ["--env=LD_LIBRARY_PATH=", "/.singularity.d/actions/exec", "python", "train.py"]
-    call = shifter.command_line(
-        wanted, IMAGE, caller(), site=PERLMUTTER, is_folder=folders, communication=communication
-    )
+    call = shifter.command_line(wanted, IMAGE, caller(), site=PERLMUTTER, is_folder=folders)
     assert list(call.argv) == ["shifter", *options, *variables, *inner]
-    call = shifter.command_line(
-        wanted, IMAGE, caller(), site=PERLMUTTER, is_folder=folders, communication=communication, in_job=True
-    )
+    call = shifter.command_line(wanted, IMAGE, caller(), site=PERLMUTTER, is_folder=folders, in_job=True)
     assert list(call.argv) == ["shifter", *variables, *inner]
 
 

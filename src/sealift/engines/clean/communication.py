@@ -1,13 +1,9 @@
-"""What the ranks of a job talk by, and which flags and variables a site's recipe has for it."""
+"""Which flags and variables a site's recipe has for what the ranks of a job talk by."""
 
 from __future__ import annotations
 
-from typing import Literal
-
+from sealift.core.launch import Communication
 from sealift.sites.profile import Profile
-
-Communication = Literal["none", "mpi", "gpu-mpi", "nccl", "openmpi"]
-"""The host's MPI, the same with buffers on GPUs, NCCL, or the image's own Open MPI."""
 
 
 def site_flags(site: Profile, engine: str, communication: Communication, *, gpu: bool) -> tuple[str, ...]:

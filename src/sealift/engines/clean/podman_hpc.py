@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sealift.core.launch import LaunchPlan
-from sealift.engines.clean.communication import Communication, recipe, site_flags
+from sealift.core.launch import Communication, LaunchPlan
+from sealift.engines.clean.communication import recipe, site_flags
 from sealift.engines.clean.docker import show_mount
 from sealift.engines.clean.image import ACTIONS, StoredImage, inner_command
 from sealift.engines.clean.refusals import refuse
@@ -22,7 +22,7 @@ from sealift.engines.started import Started
 from sealift.errors import UsageError
 from sealift.sites.profile import Profile
 
-CAN = frozenset(("nv", "writable_tmpfs", "fakeroot", "hostname"))
+CAN = frozenset(("nv", "writable_tmpfs", "fakeroot", "hostname", "communication"))
 REASONS: Mapping[str, str] = {
     "rocm": "it knows NVIDIA GPUs only",
     "overlays": "its images take no overlay",
@@ -43,12 +43,11 @@ def command_line(
     *,
     site: Profile,
     program: str = "podman-hpc",
-    communication: Communication = "none",
 ) -> Started:
     """The call of each rank. One that brings MPI in has to stand behind `srun`: see `needs_srun`."""
     refuse(plan, "podman-hpc", can=CAN, reasons=REASONS)
     around = compose(plan, caller, site)
-    flags = site_flags(site, "podman-hpc", communication, gpu=plan.nv)
+    flags = site_flags(site, "podman-hpc", plan.communication, gpu=plan.nv)
     argv = [program, "run", "--rm"]
     if caller.terminal:
         argv += ["--interactive", "--tty"]
@@ -58,8 +57,8 @@ def command_line(
     argv += [word for bind in around.binds for word in ("--mount", show_mount(bind))]
     if around.pwd is not None:
         argv += ["--workdir", around.pwd]
-    variables = recipe(site, communication) | dict(around.env)
-    composed = _library_path(site, communication, plan.env.get(LIBRARY_PATH, ""), image.library_path)
+    variables = recipe(site, plan.communication) | dict(around.env)
+    composed = _library_path(site, plan.communication, plan.env.get(LIBRARY_PATH, ""), image.library_path)
     if composed:
         variables[LIBRARY_PATH] = composed
     argv += [word for key, value in variables.items() for word in ("--env", f"{key}={value}")]

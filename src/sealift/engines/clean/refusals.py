@@ -13,6 +13,8 @@ ALWAYS = frozenset(
 ) | {"clean_env", "no_eval", "no_umask"}
 """What every engine here can do; `clean_env`, `no_eval` and `no_umask` are how they all are."""
 
+WITHOUT_FLAGS = "it has no flags for MPI or NCCL; the site's page tells what to bind: sealift sites NAME"
+
 
 def flag_of(field: str) -> str:
     """The option that sets a field of the launch plan."""
@@ -28,7 +30,8 @@ def refuse(plan: LaunchPlan, engine: str, *, can: frozenset[str], reasons: Mappi
     asked = [name for name in names if getattr(plan, name) != getattr(bare, name)]
     if not asked:
         return
-    lines = [f"`{flag_of(name)}`" + (f" ({reasons[name]})" if name in reasons else "") for name in asked]
+    why = {"communication": WITHOUT_FLAGS, **reasons}
+    lines = [f"`{flag_of(name)}`" + (f" ({why[name]})" if name in why else "") for name in asked]
     flags = " ".join(flag_of(name) for name in asked)
     raise UsageError(
         f"{engine} cannot do what is asked for: {', '.join(lines)}",

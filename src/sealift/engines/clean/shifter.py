@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sealift.core.launch import Bind, LaunchPlan
-from sealift.engines.clean.communication import Communication, recipe, site_flags
+from sealift.engines.clean.communication import recipe, site_flags
 from sealift.engines.clean.image import StoredImage, inner_command
 from sealift.engines.clean.refusals import refuse
 from sealift.engines.clean.surroundings import LIBRARY_PATH, Caller, compose
@@ -20,7 +20,7 @@ from sealift.engines.started import Started
 from sealift.errors import UsageError
 from sealift.sites.profile import Profile
 
-CAN = frozenset(("nv",))
+CAN = frozenset(("nv", "communication"))
 REASONS: Mapping[str, str] = {
     "rocm": "it knows NVIDIA GPUs only",
     "writable_tmpfs": "its root file system cannot be written to: bind a folder of $SCRATCH",
@@ -42,7 +42,6 @@ def command_line(
     site: Profile,
     is_folder: Mapping[str, bool],
     program: str = "shifter",
-    communication: Communication = "none",
     in_job: bool = False,
 ) -> Started:
     """The call of each rank. `is_folder` tells of each bind's source whether it is one: Shifter binds no files.
@@ -54,12 +53,12 @@ def command_line(
     argv = [program]
     if not in_job:
         argv += [f"--image={_reference(image)}", *(f"--volume={volume}" for volume in volumes)]
-        argv += _modules(plan, site, communication)
+        argv += _modules(plan, site)
     around = compose(plan, caller, site)
     if plan.pwd is not None:
         argv.append(f"--workdir={plan.pwd}")
     # The host's variables are there already, but for those that the host sets for itself.
-    variables = recipe(site, communication) | {k: v for k, v in around.env.items() if caller.env.get(k) != v}
+    variables = recipe(site, plan.communication) | {k: v for k, v in around.env.items() if caller.env.get(k) != v}
     variables.pop("HOME", None)
     argv += [f"--env={key}={value}" for key, value in variables.items()]
     if LIBRARY_PATH not in variables:
@@ -76,12 +75,11 @@ def header(
     *,
     site: Profile,
     is_folder: Mapping[str, bool],
-    communication: Communication = "none",
 ) -> tuple[str, ...]:
     """The lines of a job's header that name image, volumes and modules."""
     lines = [f"#SBATCH --image={_reference(image)}"]
     lines += [f"#SBATCH --volume={volume}" for volume in _volumes(plan, site, is_folder)]
-    lines += [f"#SBATCH {module}" for module in _modules(plan, site, communication)]
+    lines += [f"#SBATCH {module}" for module in _modules(plan, site)]
     return tuple(lines)
 
 
@@ -89,9 +87,9 @@ def _reference(image: StoredImage) -> str:
     return image.reference if image.reference.startswith(("docker:", "id:")) else f"docker:{image.reference}"
 
 
-def _modules(plan: LaunchPlan, site: Profile, communication: Communication) -> tuple[str, ...]:
+def _modules(plan: LaunchPlan, site: Profile) -> tuple[str, ...]:
     """One `--module`, for a second one would replace the first."""
-    wanted = site_flags(site, "shifter", communication, gpu=plan.nv)
+    wanted = site_flags(site, "shifter", plan.communication, gpu=plan.nv)
     names = [name for flag in wanted for name in flag.removeprefix("--module=").split(",")]
     if "none" in names and len(names) > 1:
         names = [name for name in names if name != "none"]
