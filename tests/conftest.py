@@ -16,6 +16,7 @@ import pytest
 
 from tests import parts
 from tests.ground import debian, install, layouts, services, session, users
+from tests.ground import slurm as slurm_ground
 
 
 def _hear_signals() -> None:
@@ -140,6 +141,13 @@ def registry(session_folder: Path) -> Iterator[services.Registry]:
 def docker(session_folder: Path) -> Iterator[services.Docker]:
     """`docker("run", …)` against a daemon of this session; needs "docker"."""
     with services.docker(session_folder / "docker") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def slurm(session_folder: Path) -> Iterator[slurm_ground.Slurm]:
+    """A real Slurm of three nodes: `slurm("srun", "-N3", "hostname")`; needs "slurm"."""
+    with slurm_ground.slurm(session_folder / "slurm") as running:
         yield running
 
 

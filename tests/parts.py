@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.ground import apptainer, debian, foreign, users
+from tests.ground import apptainer, debian, foreign, slurm, users
 
 ADMIN_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
 
@@ -75,6 +75,13 @@ PARTS = (
         also=("subuid-user", "mirror"),
     ),
     _programs("registry", "docker-registry", packages=("docker-registry",)),
+    Part(
+        name="slurm",
+        present=slurm.present,
+        missing=f"`slurmctld`, `slurmd` and `munged` are not installed (Debian: {' '.join(slurm.PACKAGES)})",
+        packages=slurm.PACKAGES,
+        also=("root",),
+    ),
     Part(
         name="subuid-user",
         present=lambda: users.can_have("subuid"),

@@ -44,3 +44,16 @@ def test_docker_answers(docker):
 def test_an_image_can_be_pushed(registry, debian_oci, skopeo):
     reference = registry.push(debian_oci, "latest", "debian:small")
     assert b"linux" in skopeo("inspect", "--tls-verify=false", reference).stdout
+
+
+@pytest.mark.slow
+@pytest.mark.needs("slurm", "subuid-user")
+def test_slurm_runs_jobs_of_ordinary_users_on_three_nodes(slurm, as_user):
+    done = as_user(
+        ["srun", "-N3", "--gpus-per-node=2", "sh", "-c", 'echo "$SLURMD_NODENAME $(id -un) $CUDA_VISIBLE_DEVICES"'],
+        env=slurm.environment,
+    )
+    assert done.returncode == 0, done.stderr
+    rows = sorted(line.split() for line in done.stdout.decode().splitlines())
+    assert [(row[0], row[2]) for row in rows] == [("nid001", "0,1"), ("nid002", "0,1"), ("nid003", "0,1")]
+    assert all(row[1].startswith("sealift-test-a") for row in rows)

@@ -24,6 +24,16 @@ def free_port() -> int:
         return port
 
 
+def is_free(port: int) -> bool:
+    """Whether nobody listens on this port of loopback now."""
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
 @contextmanager
 def running(argv: list[str], *, log: Path, answers: str | Path, env: dict[str, str] | None = None) -> Iterator[int]:
     """Run a service until the block ends; it is up when its socket (`host:port`, or a path) accepts. Gives its pid."""
