@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.ground import apptainer, debian, foreign, slurm, users
+from tests.ground import apptainer, debian, foreign, podman_hpc, slurm, users
 
 ADMIN_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
 
@@ -66,6 +66,14 @@ PARTS = (
     _programs("skopeo", packages=("skopeo",)),
     _programs("docker", "dockerd", "docker", packages=("docker.io",), also=("root",)),
     _programs("podman", "podman", "runc", packages=("podman", "runc", "uidmap"), also=("subuid-user",)),
+    Part(
+        name="podman-hpc",
+        present=podman_hpc.present,
+        missing=f"podman-hpc is not installed in {podman_hpc.PREFIX}",
+        packages=podman_hpc.PACKAGES,
+        set_up=podman_hpc.set_up,
+        also=("podman", "mirror"),
+    ),
     Part(
         name="apptainer",
         present=apptainer.present,

@@ -58,14 +58,8 @@ def install() -> None:
 
 def _download(work: Path, source: str) -> Path:
     debs = work / "debs"
-    for folder in (debs, work / "lists" / "partial", work / "cache" / "archives" / "partial"):
-        folder.mkdir(parents=True)
-    (work / "sources.list").write_text(source)
-    apt = [
-        *("apt-get", "-qq", "-o", f"Dir::Etc::sourcelist={work}/sources.list", "-o", "Dir::Etc::sourceparts=-"),
-        *("-o", f"Dir::State::Lists={work}/lists", "-o", f"Dir::Cache={work}/cache", "-o", "APT::Sandbox::User=root"),
-    ]
-    subprocess.run([*apt, "update"], check=True)
+    debs.mkdir()
+    apt = debian.apt_with(work, source)
     subprocess.run([*apt, "download", "apptainer", *LIBRARIES], cwd=debs, check=True)
     return debs
 

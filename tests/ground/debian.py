@@ -62,6 +62,19 @@ def apt_install(packages: Sequence[str]) -> None:
             sys.stderr.write(f"{' '.join(argv)}: {done.stderr[-2000:]}\n")
 
 
+def apt_with(work: Path, source: str) -> list[str]:
+    """The words that begin an `apt-get` which knows this line of sources alone; its lists are in the folder `work`."""
+    for folder in ("lists/partial", "cache/archives/partial"):
+        (work / folder).mkdir(parents=True)
+    (work / "sources.list").write_text(source)
+    apt = [
+        *("apt-get", "-qq", "-o", f"Dir::Etc::sourcelist={work}/sources.list", "-o", "Dir::Etc::sourceparts=-"),
+        *("-o", f"Dir::State::Lists={work}/lists", "-o", f"Dir::Cache={work}/cache", "-o", "APT::Sandbox::User=root"),
+    ]
+    subprocess.run([*apt, "update"], check=True)
+    return apt
+
+
 def make_tree(target: Path, *, include: Sequence[str] = ()) -> None:
     """Write a tar of a small Debian tree (apt and the named packages in it) to `target`, atomically."""
     found = mirror()

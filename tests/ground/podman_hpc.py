@@ -1,0 +1,57 @@
+"""Installs NERSC's podman-hpc from the Python package index, for all users, in an environment of its own.
+
+It makes its squashed copies with a mksquashfs that runs inside of the image, and so must be static, and wants 4.6 or
+newer for its options: Debian's newest source is built so. Nothing of it is on anybody's PATH.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.ground import debian, install
+
+VERSION = "1.1.4"
+PACKAGES = ("gcc", "libc6-dev", "liblz4-dev", "zlib1g-dev", "make", "squashfuse", "fuse-overlayfs", "inotify-tools")
+PREFIX = Path("/opt/podman-hpc")
+BIN = PREFIX / "bin"
+MKSQUASHFS = BIN / "mksquashfs.static"
+
+
+def present() -> bool:
+    return (BIN / "podman-hpc").exists() and MKSQUASHFS.exists()
+
+
+def set_up() -> None:
+    """Do nothing where it is there; else install it. CalledProcessError names the step that failed."""
+    mirror = debian.mirror()
+    if present() or mirror is None or not mirror.uri.endswith("/debian"):
+        return
+    subprocess.run([install.everyones_python(), "-m", "venv", "--without-pip", str(PREFIX)], check=True)
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "--python", str(BIN / "python"), "install", "--quiet"),
+            *("--no-warn-script-location", f"podman-hpc=={VERSION}"),
+        ],
+        check=True,
+    )
+    # Podman refuses a folder for hooks that is not there; theirs is for GPUs and MPI, and has nothing to do here.
+    (PREFIX / "share/containers/oci/hooks.d").mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as name:
+        _build_mksquashfs(Path(name), f"deb-src {mirror.uri} sid main\n")
+    subprocess.run(["chmod", "-R", "a+rX", str(PREFIX)], check=True)
+
+
+def _build_mksquashfs(work: Path, source: str) -> None:
+    apt = debian.apt_with(work, source)
+    subprocess.run([*apt, "source", "--download-only", "squashfs-tools"], cwd=work, check=True)
+    archive = next(work.glob("squashfs-tools_*.orig.tar.*"))
+    subprocess.run(["tar", "-xf", archive.name], cwd=work, check=True)
+    folder = next(work.glob("squashfs-tools*/squashfs-tools"))
+    without = [f"{name}_SUPPORT=0" for name in ("XZ", "LZO", "ZSTD")]
+    make = ["make", f"-j{os.cpu_count()}", "LZ4_SUPPORT=1", *without, "LDFLAGS=-static", "mksquashfs"]
+    subprocess.run(make, cwd=folder, check=True, capture_output=True)
+    subprocess.run(["install", "-m", "755", "mksquashfs", str(MKSQUASHFS)], cwd=folder, check=True)
