@@ -63,6 +63,13 @@ PARTS = (
     _programs("umoci", packages=("umoci",)),
     _programs("ldconfig", packages=("libc-bin",)),
     _programs("make", packages=("make",)),
+    _programs("binutils", "readelf", "as", "ld", packages=("binutils",)),
+    _programs(
+        "binutils-foreign",
+        *("s390x-linux-gnu-ld", "powerpc-linux-gnu-ld"),
+        packages=("binutils-s390x-linux-gnu", "binutils-powerpc-linux-gnu"),
+        also=("binutils",),
+    ),
     _programs("skopeo", packages=("skopeo",)),
     _programs("docker", "dockerd", "docker", packages=("docker.io",), also=("root",)),
     _programs("podman", "podman", "runc", packages=("podman", "runc", "uidmap"), also=("subuid-user",)),
