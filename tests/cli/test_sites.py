@@ -41,11 +41,46 @@ def test_a_site_shows_every_value_and_its_source(home: Path, capsys: pytest.Capt
     assert sealift("perlmutter") == 0
     shown = capsys.readouterr().out
     assert shown.startswith("perlmutter-gpu: NERSC Perlmutter, GPU nodes\nalso called perlmutter, nersc\n")
-    assert "\n  capability = 8.0  [N1]\n" in shown
-    assert f"0 of {len(facts)} facts were seen on the machine itself" in shown
+    assert "\n· capability = 8.0  [N1; perlmutter-gpu.toml]\n" in shown
+    assert "\n? host = 2.38  [K; perlmutter.toml]\n      SLES 15 SP6/SP7" in shown
+    assert "\n· podman-hpc.mounts = nothing  [N20; perlmutter.toml]\n      nothing is mounted by default\n" in shown
+    doubtful = [f for f in facts.values() if {"knowledge", "conclusion"} & {s["kind"] for s in f["sources"]}]
+    assert shown.splitlines()[4:8] == [
+        f"{len(facts)} facts:",
+        "  ✓   0 seen on the machine itself",
+        f"  · {len(facts) - len(doubtful)} read in the sources below, verified by nobody there",
+        f"  ?  {len(doubtful)} not looked up (K) or concluded (I), verified by nobody",
+    ]
+    marks = [line[0] for line in shown.splitlines() if line[:2] in ("✓ ", "· ", "? ")]
+    assert (marks.count("✓"), marks.count("·"), marks.count("?")) == (0, len(facts) - len(doubtful), len(doubtful))
     for fact in facts.values():
-        for source in fact["sources"]:
-            assert source["url"] in shown
+        for source in (*fact["sources"], *fact["noted"]):
+            shown_source = f"  {source['key']:<4} {source['url'] or '-'}  ({source['kind']}, {source['date']})"
+            assert shown_source in shown.splitlines()
+
+
+@pytest.mark.parametrize("columns", [66, 80, 120])
+def test_a_site_fits_the_terminal(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for name in ("perlmutter", "cscs-alps"):
+        assert sealift(name) == 0
+        facts, _, _sources = capsys.readouterr().out.partition("\nsources\n")
+        for line in facts.splitlines():
+            # A path or an option is never broken, so that one can copy it.
+            assert len(line) <= columns or len(max(line.split(), key=len)) > columns - 30, line
+
+
+def test_a_fact_that_was_seen_says_when(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = '[sources]\nW = { url = "https://site.example", date = 2026-11-01, kind = "official" }\n[gpu]\n'
+    text += 'driver = { value = "590.1", source = ["W"], verified = 2026-11-20 }\n'
+    (home / "ours.toml").write_text(f'schema = 1\nname = "ours"\n{text}')
+    assert sealift("add", str(home / "ours.toml")) == 0
+    assert sealift("ours") == 0
+    shown = capsys.readouterr().out
+    assert "✓ driver = 590.1  [W; seen 2026-11-20]\n" in shown
+    assert shown.endswith("sources\n  W    https://site.example  (official, 2026-11-01)\n")
 
 
 def test_a_profile_is_added_shown_replaced_and_removed(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,7 +90,9 @@ def test_a_profile_is_added_shown_replaced_and_removed(home: Path, capsys: pytes
     assert capsys.readouterr().err == f"added the site ours: {target}\n"
     assert target.read_text() == OURS
     assert sealift("ours") == 0
-    assert "  count = 2  [yours]\n" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert shown.splitlines()[1] == f"in slurm.toml, {target}"
+    assert "· count = 2  [yours; your ours.toml]\n" in shown
     assert sealift("add", str(home / "ours.toml")) == 2
     assert capsys.readouterr().err == f"error: there is a site `ours` of yours: `{target}`\nhint: replace it: add -F\n"
     assert sealift("add", "-F", str(home / "ours.toml")) == 0
@@ -79,11 +116,38 @@ def test_a_profile_is_added_shown_replaced_and_removed(home: Path, capsys: pytes
             ),
         ),
         (("add", "/nowhere.toml"), "error: `/nowhere.toml` cannot be read: no such file or directory\n"),
+        (("add", "/"), "error: `/` cannot be read: is a directory\n"),
+        (("add", "/dev/zero"), "error: `/dev/zero` is no site profile: it has more than 1 MiB\n"),
     ],
 )
 def test_what_is_refused(home: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str) -> None:
     assert sealift(*words) == 2
     assert capsys.readouterr().err.replace("\n\n", "\n") == said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            'schema = 1\nname = "perlmutter"\n[gpu]\ndriver = "1"\n',
+            (
+                "error: `perlmutter` is another name of the site `perlmutter-gpu` already\n"
+                'hint: to override its facts: name = "perlmutter-gpu", without aliases\n'
+            ),
+        ),
+        (
+            'schema = 1\nname = "ours"\naliases = ["frontier"]\n',
+            ('error: `frontier` is a site already\nhint: to override its facts: name = "frontier", without aliases\n'),
+        ),
+    ],
+)
+def test_names_that_mean_another_site_are_refused(
+    home: Path, capsys: pytest.CaptureFixture[str], text: str, said: str
+) -> None:
+    (home / "ours.toml").write_text(text)
+    assert sealift("add", str(home / "ours.toml")) == 2
+    assert capsys.readouterr().err.replace("\n\n", "\n") == said
+    assert not (home / "config").exists()
 
 
 def test_a_profile_that_others_extend_stays(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

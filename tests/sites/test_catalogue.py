@@ -15,6 +15,7 @@ from sealift.sites.profile import Profile
 from sealift.sites.reading import load_sources
 
 SHIPPED = load_catalogue({"XDG_CONFIG_HOME": "/nowhere"})
+WITHOUT_ADDRESS = ("knowledge", "conclusion", "public scripts")
 SITES = [SHIPPED.find(name) for name in SHIPPED.names()]
 
 
@@ -37,7 +38,7 @@ def test_a_shipped_profile_says_where_each_fact_comes_from_and_when(site: Profil
         assert fact.sources, fact.key
         for source in fact.sources:
             assert re.fullmatch(r"\d{4}-\d\d-\d\d", source.date), source
-            assert bool(source.url.startswith("https://")) != (source.kind in ("knowledge", "conclusion")), source
+            assert bool(source.url.startswith("https://")) != (source.kind in WITHOUT_ADDRESS), source
 
 
 @pytest.mark.parametrize("site", SITES, ids=lambda site: site.name)
@@ -48,10 +49,20 @@ def test_a_shipped_profile_has_what_every_question_needs(site: Profile) -> None:
 
 
 def test_every_source_is_named_by_a_fact() -> None:
-    named = {source.key for site in SITES for fact in site.facts.values() for source in fact.sources}
-    texts = SHIPPED.shipped.values()
-    named |= {source.key for text in texts for fact in text.facts.values() for source in fact.sources}
-    assert set(load_sources()) == named
+    facts = [fact for text in SHIPPED.shipped.values() for fact in text.facts.values()]
+    assert set(load_sources()) == {source.key for fact in facts for source in (*fact.sources, *fact.noted)}
+
+
+def test_every_source_that_a_note_names_is_known() -> None:
+    facts = [fact for text in SHIPPED.shipped.values() for fact in text.facts.values()]
+    named = {
+        key
+        for fact in facts
+        for found in re.findall(r"\[([A-Z]+\d*[a-z]?(?:, [A-Z]+\d*[a-z]?)*)\]", f"{fact.value} {fact.note}")
+        for key in found.split(", ")
+    }
+    assert len(named) > 10
+    assert named <= set(load_sources())
 
 
 def test_the_larger_part_of_perlmutter_answers_to_its_plain_name() -> None:

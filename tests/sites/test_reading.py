@@ -84,6 +84,44 @@ X = "a page"
     assert caught.value.hints == ("the keys and their types: sealift sites --keys",)
 
 
+def test_further_faults() -> None:
+    wrong = b"""
+schema = 1
+name = "add"
+extends = ["slurm"]
+aliases = "my"
+abstract = "no"
+collected = "yesterday"
+[gpu]
+driver = { value = "1", source = "W" }
+count = { value = 4, note = 1 }
+model = { value = "A100", verified = "soon" }
+vendor = { value = "nvidia", sorce = ["N1"] }
+"""
+    with pytest.raises(UsageError) as caught:
+        read_profile(wrong, file="mine.toml")
+    assert caught.value.message == (
+        "`mine.toml` is not a site profile:\n"
+        "  - `name` cannot be `add`: `sealift sites add` does something else\n"
+        "  - `extends` has to be the name of one profile\n"
+        "  - `aliases` has to be a list of names\n"
+        "  - `abstract` has to be true or false\n"
+        "  - `collected` has to be a day: 2026-11-22\n"
+        '  - `source` of `gpu.driver` has to be a list: source = ["W"]\n'
+        "  - `note` of `gpu.count` has to be a text in quotes\n"
+        "  - `verified` of `gpu.model` has to be the day on which it was seen: 2026-11-20\n"
+        "  - `gpu.vendor` has `sorce`, which facts have not: they have value, source, note, verified"
+    )
+
+
+def test_sources_that_a_note_names_are_kept_beside_the_others() -> None:
+    written = b'{ value = "1", source = ["N1"], note = "a [N1] b [N2, N3] c [x] [Z9]" }'
+    text = b'schema = 1\nname = "mine"\n[gpu]\ndriver = ' + written
+    (fact,) = read_profile(text, file="mine.toml").facts.values()
+    known = load_sources()
+    assert (fact.sources, fact.noted) == ((known["N1"],), (known["N2"], known["N3"]))
+
+
 @pytest.mark.parametrize("data", [b"\xff\xfe", b"name = ", b"[a]\n[a]\n"], ids=["bytes", "half", "twice"])
 def test_what_is_not_toml_says_so(data: bytes) -> None:
     with pytest.raises(UsageError, match="`x` is not TOML"):

@@ -6,7 +6,6 @@ import argparse
 import datetime as dt
 import json
 import sys
-from collections.abc import Mapping
 
 from sealift.errors import UsageError
 from sealift.sites.profile import Fact, Profile
@@ -70,58 +69,106 @@ def _show_all(profiles: tuple[Profile, ...], here: str, *, as_json: bool) -> Non
         ]
         print(json.dumps(rows, indent=2))
         return
-    table = [("", "SITE", "WHAT", "CPU", "GPU", "ENGINES", "SEEN ON THE MACHINE")]
+    table = [("", "SITE", "WHAT", "CPU", "GPU", "ENGINES", "SEEN")]
     for profile in profiles:
-        verified = sum(bool(fact.verified) for fact in profile.facts.values())
-        gpu = profile.text("gpu.model") or profile.text("gpu.vendor", "?")
+        first, *further = profile.texts("engines.order") or ("?",)
         table.append(
             (
                 "*" if profile.name == here else "",
                 profile.name,
                 profile.text("site.title"),
                 profile.text("node.architecture", "?"),
-                gpu,
-                " ".join(profile.texts("engines.order")) or "?",
-                f"{verified} of {len(profile.facts)} facts",
+                _short(profile.text("gpu.model") or profile.text("gpu.vendor", "?")),
+                f"{first} +{len(further)}" if further else first,
+                f"{len(_seen(profile))} of {len(profile.facts)}",
             )
         )
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     for row in table:
         print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+    print("SEEN: facts that somebody saw on the machine itself", file=sys.stderr)
     if here:
         print(f"* this is {here}", file=sys.stderr)
+
+
+def _short(model: str) -> str:
+    for maker in ("NVIDIA ", "AMD Instinct ", "Intel "):
+        model = model.removeprefix(maker)
+    return model
+
+
+def _seen(profile: Profile) -> list[Fact]:
+    return [fact for fact in profile.facts.values() if fact.verified]
 
 
 def _show(profile: Profile, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(_as_json(profile), indent=2))
         return
+    from shutil import get_terminal_size
+
+    width = max(66, min(get_terminal_size((100, 24)).columns, 120))
     print(f"{profile.name}: {profile.text('site.title')}")
     if profile.aliases:
         print(f"also called {', '.join(profile.aliases)}")
     if profile.collected:
-        print(f"collected {profile.collected}" + (f" in {', '.join(profile.files)}" if profile.files else ""))
-    seen = sum(bool(fact.verified) for fact in profile.facts.values())
-    print(f"{seen} of {len(profile.facts)} facts were seen on the machine itself; they are marked ✓")
-    used: dict[str, None] = {}
+        print(f"collected {profile.collected}")
+    if profile.files:
+        print(f"in {', '.join(profile.files)}")
+    print(_counted(profile))
     for word, facts in profile.groups():
         print(f"\n[{word}]")
         for fact in facts:
-            print(_line(fact, word))
-            used.update(dict.fromkeys(source.key for source in fact.sources if source.url))
-    sources: Mapping[str, str] = {
-        s.key: f"{s.url}  ({s.kind}, {s.date})" for f in profile.facts.values() for s in f.sources
-    }
-    if used:
+            print("\n".join(_lines(fact, word, width, several=len(profile.files) > 1)))
+    used = {s.key: s for fact in profile.facts.values() for s in (*fact.sources, *fact.noted)}
+    named = [source for source in used.values() if source.kind not in ("measured", "yours")]
+    if named:
         print("\nsources")
-        for key in used:
-            print(f"  {key:<4} {sources[key]}")
+    for source in named:
+        # Those without an address say what they are.
+        print(f"  {source.key:<4} {source.url or '-'}  ({source.kind}, {source.date})")
 
 
-def _line(fact: Fact, word: str) -> str:
-    origin = " ".join(source.key if source.url or source.kind == "measured" else source.kind for source in fact.sources)
-    text = f"{'✓' if fact.verified else ' '} {fact.key.removeprefix(word + '.')} = {fact.shown}  [{origin}]"
-    return text + (f"\n      {fact.note}" if fact.note else "")
+def _counted(profile: Profile) -> str:
+    """How far one can rely on this profile, with what the marks of the lines mean."""
+    seen, facts = _seen(profile), profile.facts.values()
+    if len(seen) == len(facts):
+        return f"✓ all {len(facts)} facts were seen on the machine itself"
+    doubtful = sum(fact.doubtful and not fact.verified for fact in facts)
+    return (
+        f"{len(facts)} facts:\n"
+        f"  ✓ {len(seen):>3} seen on the machine itself\n"
+        f"  · {len(facts) - len(seen) - doubtful:>3} read in the sources below, verified by nobody there\n"
+        f"  ? {doubtful:>3} not looked up (K) or concluded (I), verified by nobody"
+    )
+
+
+def _lines(fact: Fact, word: str, width: int, *, several: bool) -> list[str]:
+    """A fact as it is shown: what it is, where it is from, and below it every value of a long list and the note."""
+    from textwrap import wrap
+
+    mark = "✓" if fact.verified else "?" if fact.doubtful else "·"
+    origin = ", ".join(source.kind if source.kind == "yours" else source.key for source in fact.sources)
+    if several:
+        # A profile of the user's may have the name of one that comes with Sealift.
+        origin += "; your " if "/" in fact.file else "; "
+        origin += fact.file.rpartition("/")[2]
+    origin += f"; seen {fact.verified}" if fact.verified and fact.sources[0].kind != "measured" else ""
+    head, below = f"{mark} {fact.key.removeprefix(word + '.')} =", []
+    values = fact.value if isinstance(fact.value, tuple) else ()
+    if values == () and isinstance(fact.value, tuple):
+        head += " nothing"
+    elif len(values) > 1 and (len(fact.shown) > width - len(head) - 1 or any(" " in each for each in values)):
+        for each in values:
+            first, *more = wrap(each, width - 8, break_long_words=False, break_on_hyphens=False) or [""]
+            below += [f"      - {first}", *(f"        {line}" for line in more)]
+    else:
+        head += f" {fact.shown}"
+    first, *more = wrap(
+        f"{head}  [{origin}]", width, break_long_words=False, break_on_hyphens=False, subsequent_indent="      "
+    )
+    note = wrap(fact.note, width - 6, break_long_words=False, break_on_hyphens=False)
+    return [first, *more, *below, *(f"      {line}" for line in note)]
 
 
 def _as_json(profile: Profile) -> dict[str, object]:
@@ -136,6 +183,7 @@ def _as_json(profile: Profile) -> dict[str, object]:
                 "file": fact.file,
                 "sources": [{"key": s.key, "kind": s.kind, "url": s.url, "date": s.date} for s in fact.sources],
                 "note": fact.note,
+                "noted": [{"key": s.key, "kind": s.kind, "url": s.url, "date": s.date} for s in fact.noted],
                 "verified": fact.verified,
             }
             for key, fact in profile.facts.items()

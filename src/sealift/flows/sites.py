@@ -10,7 +10,7 @@ from sealift.sites.catalogue import SIZE_LIMIT, SUFFIX, Catalogue, load_catalogu
 from sealift.sites.local import NAME as LOCAL
 from sealift.sites.local import measure, this_host
 from sealift.sites.profile import Profile
-from sealift.sites.reading import read_profile
+from sealift.sites.reading import ProfileText, read_profile
 from sealift.system.files import atomic_file, explain_oserror
 
 
@@ -42,11 +42,14 @@ def add_site(path: str, environment: Mapping[str, str], *, force: bool) -> tuple
     """
     try:
         with open(path, "rb") as file:
-            data = file.read(SIZE_LIMIT)
+            data = file.read(SIZE_LIMIT + 1)
     except OSError as error:
         raise UsageError(f"`{path}` cannot be read: {(error.strerror or '').lower()}") from error
+    if len(data) > SIZE_LIMIT:
+        raise UsageError(f"`{path}` is no site profile: it has more than {SIZE_LIMIT >> 20} MiB")
     text = read_profile(data, file=path)
     catalogue = load_catalogue(environment)
+    _refuse_taken_names(text, catalogue)
     Catalogue(shipped=catalogue.shipped, own={**catalogue.own, text.name: text}).find(text.name)
     folder = own_folder(environment)
     target = os.path.join(folder, text.name + SUFFIX)
@@ -59,6 +62,18 @@ def add_site(path: str, environment: Mapping[str, str], *, force: bool) -> tuple
     except OSError as error:
         raise explain_oserror(error, f"writing {target}") from error
     return text.name, target
+
+
+def _refuse_taken_names(text: ProfileText, catalogue: Catalogue) -> None:
+    """UsageError where a name of `text` means another profile: one of the two could not be found any more."""
+    others = {name: each for name, each in {**catalogue.shipped, **catalogue.own}.items() if name != text.name}
+    for name in (text.name, *text.aliases):
+        holder = next((each.name for each in others.values() if name == each.name or name in each.aliases), "")
+        if holder:
+            what = "a site" if holder == name else f"another name of the site `{holder}`"
+            raise UsageError(
+                f"`{name}` is {what} already", hints=(f'to override its facts: name = "{holder}", without aliases',)
+            )
 
 
 def remove_site(name: str, environment: Mapping[str, str]) -> str:

@@ -13,6 +13,17 @@ from sealift.sites.profile import Fact, Profile, Source, Value
 
 NAME = "local"
 ENGINES = ("apptainer", "singularity", "podman-hpc", "shifter", "podman", "docker", "ch-run", "enroot")
+FOLDERS = (
+    ("scratch", "SCRATCH", "scratch"),
+    ("pscratch", "PSCRATCH", "scratch"),
+    ("work", "WORK", "scratch"),
+    ("project", "PROJECT", "project"),
+    ("cfs", "CFS", "project"),
+    ("tmpdir", "TMPDIR", "node"),
+    ("localscratch", "LOCAL_SCRATCH", "node"),
+    ("home", "HOME", "home"),
+)
+"""Variables by which sites tell where things may lie; a folder counts once."""
 TIMEOUT = 10.0
 """Seconds that a program which is asked for its version may take."""
 
@@ -30,6 +41,8 @@ class Host:
     libc: str
     run: Run
     find: Callable[[str], str | None]
+    users: tuple[str, ...] = ()
+    """What /etc/subuid may call the caller: the name and the number."""
     root: str = "/"
 
     def text(self, path: str) -> str:
@@ -72,6 +85,7 @@ def this_host(environment: Mapping[str, str]) -> Host:
         libc=libc,
         run=ask,
         find=lambda name: find_program(name, path=environment.get("PATH")),
+        users=(environment.get("USER") or environment.get("LOGNAME") or str(os.getuid()), str(os.getuid())),
     )
 
 
@@ -93,8 +107,10 @@ def _seen(host: Host) -> Seen:
     yield "site.scheduler", "slurm" if host.find("srun") else "pbs" if host.find("qsub") else "none", "PATH"
     yield from _node(host)
     yield from _gpu(host)
+    yield from _network(host)
     if host.libc:
         yield "libc.host", host.libc, "confstr"
+    yield from _kernel(host)
     yield from _slurm(host)
     yield from _folders(host)
     yield from _engines(host)
@@ -114,11 +130,8 @@ def _node(host: Host) -> Seen:
 
 def _gpu(host: Host) -> Seen:
     driver = re.search(r"Kernel Module.*?\s(\d+\.\d+(?:\.\d+)?)", host.text("/proc/driver/nvidia/version"))
-    amd = host.text("/sys/module/amdgpu/version").strip()
     if driver is None:
-        yield "gpu.vendor", "amd" if amd else "none", "/sys/module" if amd else "/proc/driver/nvidia, /sys/module"
-        if amd:
-            yield "gpu.driver", amd, "/sys/module/amdgpu/version"
+        yield from _amd(host)
         return
     yield "gpu.vendor", "nvidia", "/proc/driver/nvidia/version"
     yield "gpu.driver", driver[1], "/proc/driver/nvidia/version"
@@ -132,6 +145,63 @@ def _gpu(host: Host) -> Seen:
         yield "gpu.capability", fields[1], "nvidia-smi"
         if fields[2].isdigit():
             yield "gpu.memory_gb", float(round(int(fields[2]) * 1024**2 / 1e9)), "nvidia-smi"
+    cuda = re.search(r"CUDA (?:UMD )?Version: (\d+\.\d+)", host.ask("nvidia-smi"))
+    if cuda:
+        yield "gpu.cuda", cuda[1], "nvidia-smi"
+
+
+def _amd(host: Host) -> Seen:
+    """What the amdgpu driver shows; its newer versions show no version of their own, but always the topology."""
+    nodes = "/sys/class/kfd/kfd/topology/nodes"
+    targets = [
+        int(found[1])
+        for node in host.names(nodes)
+        if (found := re.search(r"^gfx_target_version (\d+)$", host.text(f"{nodes}/{node}/properties"), re.MULTILINE))
+    ]
+    cards = [target for target in targets if target]  # processors are nodes, too, with a 0
+    version = host.text("/sys/module/amdgpu/version").strip()
+    if not (cards or version):
+        yield "gpu.vendor", "none", "/proc/driver/nvidia, /sys/class/kfd"
+        return
+    yield "gpu.vendor", "amd", nodes if cards else "/sys/module/amdgpu"
+    if version:
+        yield "gpu.driver", version, "/sys/module/amdgpu/version"
+    if cards:
+        yield "gpu.count", float(len(cards)), nodes
+        major, minor, step = cards[0] // 10000, cards[0] // 100 % 100, cards[0] % 100
+        yield "gpu.capability", f"gfx{major}{minor:x}{step:x}", nodes
+    rocm = re.match(r"\d+\.\d+\.\d+", host.text("/opt/rocm/.info/version"))
+    if rocm:
+        yield "gpu.rocm", rocm[0], "/opt/rocm/.info/version"
+
+
+def _network(host: Host) -> Seen:
+    cards = [name for name in host.names("/sys/class/net") if name.startswith(("hsn", "ib"))]
+    if cards:
+        yield "network.interfaces", ",".join(cards), "/sys/class/net"
+    versions = [name for name in host.names("/opt/cray/libfabric") if re.fullmatch(r"[0-9.]+", name)]
+    if versions:
+        newest = max(versions, key=lambda name: [int(part) for part in name.split(".") if part])
+        yield "network.libfabric", newest, "/opt/cray/libfabric"
+
+
+def _kernel(host: Host) -> Seen:
+    """May users make user namespaces? Three switches, of the kernel itself, of Debian's and of Ubuntu's."""
+    release = host.text("/proc/sys/kernel/osrelease").strip()
+    if release:
+        yield "kernel.release", release, "/proc/sys/kernel/osrelease"
+    limit = host.text("/proc/sys/user/max_user_namespaces").strip()
+    if limit:
+        forbidden = (
+            limit == "0"
+            or host.text("/proc/sys/kernel/unprivileged_userns_clone").strip() == "0"
+            or host.text("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").strip() == "1"
+        )
+        yield "kernel.user_namespaces", not forbidden, "/proc/sys/user, /proc/sys/kernel"
+    lines = [line.strip().split(":") for line in host.text("/etc/subuid").splitlines()]
+    mine = [int(line[2]) for line in lines if len(line) == 3 and line[0] in host.users and line[2].isdigit()]
+    if mine:
+        yield "kernel.subuids", float(sum(mine)), "/etc/subuid"
 
 
 def _slurm(host: Host) -> Seen:
@@ -145,9 +215,11 @@ def _slurm(host: Host) -> Seen:
 
 
 def _folders(host: Host) -> Seen:
-    for name, variable, purpose in (("scratch", "SCRATCH", "scratch"), ("home", "HOME", "home")):
+    seen: set[str] = set()
+    for name, variable, purpose in FOLDERS:
         path = host.environment.get(variable, "")
-        if path:
+        if os.path.isabs(path) and path not in seen:
+            seen.add(path)
             yield f"filesystems.{name}.purpose", purpose, f"${variable}"
             yield f"filesystems.{name}.variable", variable, f"${variable}"
             yield f"filesystems.{name}.path", path, f"${variable}"

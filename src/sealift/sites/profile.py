@@ -21,7 +21,7 @@ class Source:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
     """One thing that is known. `file` is the profile that says it; `verified` the day on which somebody saw it on the
-    machine itself, empty when nobody did.
+    machine itself, empty when nobody did. `noted` are further sources, which the note or the value names: `[N17]`.
     """
 
     key: str
@@ -30,6 +30,12 @@ class Fact:
     sources: tuple[Source, ...] = ()
     note: str = ""
     verified: str = ""
+    noted: tuple[Source, ...] = ()
+
+    @property
+    def doubtful(self) -> bool:
+        """Is it known without having been looked up, or a conclusion?"""
+        return any(source.kind in ("knowledge", "conclusion") for source in self.sources)
 
     @property
     def shown(self) -> str:

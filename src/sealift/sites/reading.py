@@ -21,7 +21,7 @@ from __future__ import annotations
 import functools
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import resources
@@ -32,8 +32,11 @@ from sealift.sites.profile import Fact, Source, Value
 
 SCHEMA = 1
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+WORDS = ("add", "remove")
+"""What `sealift sites` takes for something to do."""
+_NOTED = re.compile(r"\[([A-Z][A-Za-z0-9]*(?:, [A-Z][A-Za-z0-9]*)*)\]")
 _TOP = {"schema", "name", "extends", "aliases", "collected", "abstract", "sources"}
-_FACT = {"value", "source", "note", "verified"}
+_FACT = ("value", "source", "note", "verified")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +98,9 @@ def read_profile(data: bytes, *, file: str) -> ProfileText:
     name = table.get("name")
     if not isinstance(name, str) or not NAME.fullmatch(name):
         faults.append("`name` has to be lower-case letters, digits, `.`, `_` and `-`")
+    elif name in WORDS:
+        faults.append(f"`name` cannot be `{name}`: `sealift sites {name}` does something else")
+    faults += _faults_at_the_top(table)
     sources = {**load_sources(), **_sources(table.get("sources", {}), faults)}
     facts = {fact.key: fact for fact in _facts(table, sources, file, faults)}
     if faults:
@@ -112,6 +118,22 @@ def read_profile(data: bytes, *, file: str) -> ProfileText:
         sources=sources,
         facts=facts,
     )
+
+
+def _faults_at_the_top(table: Mapping[str, Any]) -> Iterator[str]:
+    if not isinstance(table.get("extends", ""), str):
+        yield "`extends` has to be the name of one profile"
+    aliases = table.get("aliases", [])
+    if not isinstance(aliases, list) or not all(isinstance(each, str) and NAME.fullmatch(each) for each in aliases):
+        yield "`aliases` has to be a list of names"
+    if not isinstance(table.get("abstract", False), bool):
+        yield "`abstract` has to be true or false"
+    if not _is_day(table.get("collected", "")):
+        yield "`collected` has to be a day: 2026-11-22"
+
+
+def _is_day(value: Any) -> bool:
+    return value == "" or re.fullmatch(r"\d{4}-\d\d-\d\d", str(value)) is not None
 
 
 def _sources(table: Any, faults: list[str]) -> dict[str, Source]:
@@ -136,6 +158,9 @@ def _facts(table: Mapping[str, Any], sources: Mapping[str, Source], file: str, f
             faults.append(f"there is no key `{name}`" + (f": did you mean `{close[0]}`?" if close else ""))
             continue
         given = leaf if isinstance(leaf, dict) else {"value": leaf}
+        if wrong := _fault_of_fact(name, given):
+            faults.append(wrong)
+            continue
         value = _value(given["value"], key.type)
         if value is None:
             faults.append(f"`{name}` has to be {_spoken(key.type)}")
@@ -152,13 +177,33 @@ def _facts(table: Mapping[str, Any], sources: Mapping[str, Source], file: str, f
             sources=tuple(sources[each] for each in names) or (yours,),
             note=str(given.get("note", "")),
             verified=str(given.get("verified", "")),
+            noted=_noted(f"{value} {given.get('note', '')}", sources, names),
         )
+
+
+def _fault_of_fact(name: str, given: Mapping[str, Any]) -> str:
+    strange = sorted(set(given) - set(_FACT))
+    if strange:
+        return f"`{name}` has `{strange[0]}`, which facts have not: they have {', '.join(_FACT)}"
+    named = given.get("source", [])
+    if not isinstance(named, list) or not all(isinstance(each, str) for each in named):
+        return f'`source` of `{name}` has to be a list: source = ["W"]'
+    if not isinstance(given.get("note", ""), str):
+        return f"`note` of `{name}` has to be a text in quotes"
+    if not _is_day(given.get("verified", "")):
+        return f"`verified` of `{name}` has to be the day on which it was seen: 2026-11-20"
+    return ""
+
+
+def _noted(text: str, sources: Mapping[str, Source], named: Sequence[str]) -> tuple[Source, ...]:
+    keys = dict.fromkeys(key for found in _NOTED.findall(text) for key in found.split(", "))
+    return tuple(sources[key] for key in keys if key in sources and key not in named)
 
 
 def _leaves(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
     for key, value in table.items():
         here = (*path, key)
-        if isinstance(value, dict) and not ("value" in value and set(value) <= _FACT and find_key(".".join(here))):
+        if isinstance(value, dict) and not ("value" in value and find_key(".".join(here))):
             yield from _leaves(value, here)
         else:
             yield ".".join(here), value
