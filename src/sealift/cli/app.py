@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # `typing` itself would be a third of this module's cost
 COMMANDS = {
     "build": ("build", "build an image from a definition file, an image or docker://…"),
     "pull": ("pull", "turn a registry's image into a SIF"),
+    "push": ("push", "bring an image to a registry, or straight into an engine"),
     "run": ("run", "run the image's runscript"),
     "exec": ("run", "run a command in the image"),
     "shell": ("run", "open a shell in the image"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -37,8 +38,8 @@ class Base:
     `ours` says that we made the files ourselves, so that they are normalised like everything above a base;
     `own_above` says so of that many packs on top. `created` is in seconds since 1970, None where the base does not say.
     `layers` are the layers' digests where it has such, and `source` is where they can be had again. `complete` says
-    that it is an image of ours that came back as it was: nothing needs to be added to it. `oci_config` is what such an
-    image keeps of the config of the one that it was made of.
+    that it is an image of ours that came back as it was: nothing needs to be added to it. `oci_config` is what a SIF
+    keeps of the config of the image that it was made of, and `noted` the layers of that, where ours says so.
     """
 
     packs: tuple[str, ...]
@@ -52,6 +53,7 @@ class Base:
     source: OciSource | None = None
     complete: bool = False
     oci_config: bytes = b""
+    noted: tuple[str, ...] = ()
 
     @property
     def config_to_add(self) -> ImageConfig | None:
@@ -187,16 +189,22 @@ def open_local_image(
         if image.sif is None:
             return base
         found = image.sif.find(DataType.GENERIC_JSON, OCI_CONFIG)
-        return returned(shop, base, notes_of(image), image.sif.data(found) if found else b"")
+        base = replace(base, oci_config=image.sif.data(found) if found else b"")
+        return returned(shop, base, notes_of(image))
 
 
-def returned(shop: Workshop, base: Base, notes: Mapping[str, object], oci_config: bytes) -> Base:
+def returned(shop: Workshop, base: Base, notes: Mapping[str, object]) -> Base:
     """The base as an image of ours where it has the tree that we noted when we wrote it; it still comes from where it
     came from then.
-
-    `oci_config` is the config of the image that ours was made of, as it is kept beside it, or b"".
     """
     tree = notes.get("tree_digest")
     if not isinstance(tree, str) or not has_tree(shop, base.packs, base.keys, tree):
         return base
-    return replace(base, complete=True, oci_config=oci_config, origin=str(notes.get("origin", base.origin)))
+    return replace(base, complete=True, origin=str(notes.get("origin", base.origin)), noted=_noted_layers(notes))
+
+
+def _noted_layers(notes: Mapping[str, object]) -> tuple[str, ...]:
+    """The digests of the layers below all that is ours."""
+    listed = notes.get("layers")
+    found = [each.get("digest") for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+    return tuple(itertools.takewhile(bool, map(str, (each or "" for each in found))))

@@ -10,6 +10,7 @@ import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, BinaryIO, Protocol
 
 from sealift.core.event import Said
@@ -52,11 +53,14 @@ def open_directory(shop: Workshop, path: str) -> Base:
         own_above=len(packs) - 1,
         created=_created(kept.notes),
     )
-    return returned(shop, base, kept.notes, str(kept.notes.get("oci_config", "")).encode())
+    base = replace(base, oci_config=str(kept.notes.get("oci_config", "")).encode())
+    return returned(shop, base, kept.notes)
 
 
 def _check_place_of_target(shop: Workshop, folder: str) -> None:
     """An image in the directory that it is made of would be a part of the next one."""
+    if not shop.request.target:
+        return
     target = parse_target(shop.request.target, sandbox=shop.request.sandbox)
     if lies_in(target.place, folder) and target.place != os.path.realpath(folder):
         raise UsageError(

@@ -97,26 +97,32 @@ def write_archive(path: str, tag: str, image: OciImage, *, docker_name: str | No
     With `docker_name`, a familiar name or `""`, it is one that `docker load` and `podman load` of any age read: beside
     the layout's files it has Docker's own list of them, as `docker save` writes both since Docker 25.
     """
-    entry = index_entry(image.manifest, tag=tag, architecture=image.architecture, variant=image.variant)
     try:
         with atomic_file(path) as file:
-            if docker_name is not None:
-                _add(file, "manifest.json", _docker_list(image, docker_name))
-                entry |= _docker_annotations(docker_name)
-            _add(file, "oci-layout", LAYOUT_FILE)
-            _add(file, "index.json", index_json([entry], {}))
-            for name in ("blobs", "blobs/sha256"):
-                file.write(entry_header(Entry(path=name.encode(), mode=_FOLDER)))
-            for document in reversed(image.documents):
-                _add(file, blob_path(document.descriptor.digest), document.data)
-            for layer in image.distinct_layers():
-                size = layer.descriptor.size
-                file.write(_header(blob_path(layer.descriptor.digest), size))
-                _copy(layer, file, events)
-                file.write(padding(size))
-            file.write(END)
+            write_archive_to(file, tag, image, docker_name=docker_name, events=events)
     except OSError as error:
         raise explain_oserror(error, f"writing {path}") from error
+
+
+def write_archive_to(
+    file: BinaryIO, tag: str, image: OciImage, *, docker_name: str | None = None, events: Events
+) -> None:
+    """The same into an open file, which is only written to, from its front to its end."""
+    entry = index_entry(image.manifest, tag=tag, architecture=image.architecture, variant=image.variant)
+    if docker_name is not None:
+        _add(file, "manifest.json", _docker_list(image, docker_name))
+        entry |= _docker_annotations(docker_name)
+    _add(file, "oci-layout", LAYOUT_FILE)
+    _add(file, "index.json", index_json([entry], {}))
+    file.writelines(entry_header(Entry(path=name.encode(), mode=_FOLDER)) for name in ("blobs", "blobs/sha256"))
+    for document in reversed(image.documents):
+        _add(file, blob_path(document.descriptor.digest), document.data)
+    for layer in image.distinct_layers():
+        size = layer.descriptor.size
+        file.write(_header(blob_path(layer.descriptor.digest), size))
+        _copy(layer, file, events)
+        file.write(padding(size))
+    file.write(END)
 
 
 def _docker_list(image: OciImage, name: str) -> bytes:

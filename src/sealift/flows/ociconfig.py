@@ -44,10 +44,9 @@ _NOT_KEPT = frozenset({"OnBuild", "Image", "ArgsEscaped", "Hostname", "Domainnam
 """What Docker wrote for its own builds."""
 
 
-def configure(shop: Workshop, finished: Finished, diff_ids: Sequence[Digest]) -> Document:
-    """The config as a document; says so where the environment takes a shell."""
+def configure(shop: Workshop, finished: Finished, base: ImageConfig | None, diff_ids: Sequence[Digest]) -> Document:
+    """The config as a document, made of that of the `base`; says so where the environment takes a shell."""
     ready = finished.ready
-    base = ready.base.config if ready.base is not None else None
     raw = _object(json.loads(base.raw)) if base is not None and base.raw else {}
     root = tree_root(finished.merged)
     created = datetime.fromtimestamp(ready.epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -65,7 +64,7 @@ def configure(shop: Workshop, finished: Finished, diff_ids: Sequence[Digest]) ->
             **(base.labels if base is not None else {}),
             **read_label_file(Draft(root=root)),
             TREE_LABEL: finished.tree,
-            DEFINITION_LABEL: sha256(ready.definition),
+            **({DEFINITION_LABEL: sha256(ready.definition)} if ready.definition else {}),
         },
     }
     return config_document(
@@ -92,7 +91,7 @@ def start_of(root: Root, base: ImageConfig | None) -> tuple[list[str], list[str]
     """Entrypoint and Cmd, see above."""
     entrypoint = list(base.entrypoint) if base is not None else []
     command = list(base.cmd) if base is not None else []
-    if root.look("/bin/sh").kind != "file":
+    if root.look("/bin/sh").kind != "file" or root.look(RUNSCRIPT).kind != "file":
         return entrypoint, command
     script = root.look(RUNSCRIPT).content
     # Of an image of ours, what stands behind EXEC is what was there at first.

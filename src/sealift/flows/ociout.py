@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 from sealift.bases.verified import open_range
@@ -23,6 +23,7 @@ from sealift.oci.manifest import Descriptor
 from sealift.packs.difference import difference
 from sealift.packs.layerstream import layer_stream
 from sealift.packs.merge import Merged, merge
+from sealift.packs.pack import Pack
 from sealift.packs.squeeze import FORMAT, Squeezed, squeeze
 from sealift.packs.treedigest import tree_digest
 from sealift.squashfs.compression import Compression, parse_compression
@@ -56,16 +57,16 @@ def oci_image(shop: Workshop, finished: Finished) -> Iterator[OciImage]:
 
     A layer of the base that is not in the cache is fetched again from its source when it is opened.
     """
-    from sealift.flows.ocibase import base_layers
+    from sealift.flows.ocibase import below
 
     ready = finished.ready
-    with base_layers(shop, ready.base) as below:
-        if ready.as_it_was and ready.base is not None and ready.base.config is not None:
-            config = Document(media_type=mediatypes.OCI_CONFIG, data=ready.base.config.raw)
-            layers = below
+    with below(shop, finished) as base:
+        if base.whole and base.config is not None:
+            config = Document(media_type=mediatypes.OCI_CONFIG, data=base.config.raw)
+            layers = base.layers
         else:
-            layers = (*below, our_layer(shop, finished.merged, len(below), finished.tree, ready.epoch))
-            config = configure(shop, finished, [layer.diff_id for layer in layers])
+            layers = (*base.layers, our_layer(shop, finished, base.packs))
+            config = configure(shop, finished, base.config, [layer.diff_id for layer in layers])
         yield OciImage(
             manifest=manifest_document(
                 config, [layer.descriptor for layer in layers], _annotations(ready.definition, finished.tree)
@@ -78,7 +79,7 @@ def oci_image(shop: Workshop, finished: Finished) -> Iterator[OciImage]:
 
 
 def _annotations(definition: bytes, tree: Digest) -> dict[str, str]:
-    return {TREE_LABEL: tree, DEFINITION_LABEL: sha256(definition)}
+    return {TREE_LABEL: tree, **({DEFINITION_LABEL: sha256(definition)} if definition else {})}
 
 
 def without_sockets(shop: Workshop, merged: Merged) -> Merged:
@@ -97,9 +98,10 @@ def without_sockets(shop: Workshop, merged: Merged) -> Merged:
 # Our layer: made once for a pair of trees, and kept.
 
 
-def our_layer(shop: Workshop, merged: Merged, below: int, tree: Digest, epoch: int) -> ImageLayer:
-    """What lies above the first `below` packs, as a layer in the cache. Depends on the two trees alone."""
-    base = merge(merged.packs[:below], base_count=below) if below else None
+def our_layer(shop: Workshop, finished: Finished, below: Sequence[Pack]) -> ImageLayer:
+    """What lies above the packs `below`, as a layer in the cache. Depends on the two trees alone."""
+    merged, tree, epoch = finished.merged, finished.tree, finished.ready.epoch
+    base = merge(list(below), base_count=len(below)) if below else None
     compression = layer_compression(shop)
     key = digest_of(
         "layer",
@@ -118,7 +120,7 @@ def our_layer(shop: Workshop, merged: Merged, below: int, tree: Digest, epoch: i
             stream = counted(layer_stream(merged, found, mtime=epoch))
             return squeeze(stream, file, compression=compression, pool=shop.pool)
 
-    label = f"layer {below + 1}/{below + 1}, ours"
+    label = f"layer {len(below) + 1}/{len(below) + 1}, ours"
     return kept_layer(shop, key, make, compression, label=label)
 
 

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from sealift.core.event import Events, ignore
 from sealift.flows.flags import BuildFlags
 
+Layers = Literal["one", "steps"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildRequest:
-    """`spec` is a definition file, an image, or `docker://…`; `target` the image to write.
+    """`spec` is a definition file, an image, or `docker://…`; `target` the image to write, `""` where no file is.
 
     `architecture` is a name that `find_architecture` knows, None for this host's. `insecure` allows plain HTTP and
     unchecked certificates for registries that are not on loopback. `environment` is the caller's, read once.
     `as_it_is` writes a SIF that a registry holds byte for byte, as `pull` does, where `build` packs it anew.
+    `compression` is that of the image; where it is made of layers, or goes to where layers go, of the layers.
+    `layers` says what lies above the base of such an image: `one` layer, or one for each of the `steps`.
     `want_digest` reads the image once more for its SHA-256. `sandbox` writes a directory.
     `flags` change what the sections do.
     """
@@ -34,6 +39,7 @@ class BuildRequest:
     insecure: bool = False
     as_it_is: bool = False
     compression: str | None = None
+    layers: Layers = "one"
     block_size: str | None = None
     want_digest: bool = True
     flags: BuildFlags = field(default_factory=BuildFlags)

@@ -78,7 +78,7 @@ def open_workshop(request: BuildRequest) -> Iterator[Workshop]:
     compression = parse_compression(request.compression) if request.compression else DEFAULT_COMPRESSION
     options = PackOptions(
         # For an OCI image it says how its layers are compressed, and packs are but the way there.
-        compression=DEFAULT_COMPRESSION if request.target.startswith(LAYERED) else compression,
+        compression=DEFAULT_COMPRESSION if request.target.startswith(LAYERED) or not request.target else compression,
         block_size=parse_size(request.block_size) if request.block_size else DEFAULT_BLOCK_SIZE,
     )
     architecture = choose_architecture(request.architecture)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from sealift.core.digest import Digest
+from sealift.core.reference import Reference
 from sealift.oci.encode import Document
 from sealift.oci.manifest import Descriptor
 
@@ -23,11 +24,15 @@ OWN_LABELS = frozenset({TREE_LABEL, DEFINITION_LABEL})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageLayer:
-    """`open()` gives the bytes of `descriptor`'s digest; a reader who reaches the end got those and no others."""
+    """`open()` gives the bytes of `descriptor`'s digest; a reader who reaches the end got those and no others.
+
+    `found_in` is an image of a registry that has this layer, None where that is not known.
+    """
 
     descriptor: Descriptor
     diff_id: Digest
     opener: Callable[[], BinaryIO] = field(repr=False, compare=False)
+    found_in: Reference | None = None
 
     def open(self) -> BinaryIO:
         return self.opener()

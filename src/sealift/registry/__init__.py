@@ -6,9 +6,11 @@ from sealift.registry.credentials import Credentials, Login, load_credentials
 from sealift.registry.download import Sink, download_blob
 from sealift.registry.mirrors import Endpoint, RegistriesConf, load_registries_conf
 from sealift.registry.retry import Pacing, Patience
+from sealift.registry.upload import Content, Repository
 
 __all__ = [
     "Access",
+    "Content",
     "Credentials",
     "Endpoint",
     "Fetched",
@@ -17,6 +19,7 @@ __all__ = [
     "Patience",
     "RegistriesConf",
     "Registry",
+    "Repository",
     "Resolved",
     "Sink",
     "download_blob",

@@ -9,17 +9,34 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 
 from sealift.errors import DeniedError, FetchError, NotFoundError, SealiftError, UnreachableError
 from sealift.registry.challenge import TOKEN_LIMIT, Challenge, Token, parse_challenges, parse_token
 from sealift.registry.credentials import Credentials, Login
 from sealift.registry.mirrors import Endpoint
 from sealift.registry.retry import RETRY_STATUSES, Pacing, Patience, Retries, retry_after
-from sealift.system.web import BrokenError, Request, Response, TlsError, Web
+from sealift.system.web import Body, BrokenError, Request, Response, TlsError, Web
 
 _ERROR_LIMIT = 64 << 10
 _CLIENT_ID = "sealift"
+
+
+class BusyError(UnreachableError):
+    """The registry says that another try may do better; `refusal` is what it means when none does."""
+
+    def __init__(self, refusal: SealiftError, *, retry_after: float | None) -> None:
+        super().__init__(refusal.message, hints=refusal.hints)
+        self.refusal = refusal
+        self.retry_after = retry_after
+
+
+class RefusedError(FetchError):
+    """The registry does not do what it was asked for; `status` is its answer's."""
+
+    def __init__(self, message: str, *, hints: tuple[str, ...] = (), status: int) -> None:
+        super().__init__(message, hints=hints)
+        self.status = status
 
 
 class Access:
@@ -40,7 +57,7 @@ class Access:
         self._pacing = pacing or Pacing()
         self._clock = clock
         self._schemes: dict[str, str] = {}
-        self._authorizations: dict[tuple[str, str], tuple[str, float]] = {}
+        self._authorizations: dict[tuple[str, str, bool], tuple[str, float]] = {}
         self._guard = threading.RLock()
 
     def retries(self, *, brief: bool = False) -> Retries:
@@ -64,14 +81,36 @@ class Access:
         `what` is how messages call the thing that is wanted.
         """
         retries = retries or self.retries()
-        renewed = False
         while True:
             retries.check()
             try:
-                response = self._ask(endpoint, method, path, headers or {})
+                return self.once(
+                    endpoint, path, what=what, headers=headers, method=method, retries=retries, accept=accept
+                )
             except BrokenError as error:
                 retries.pause(error)
-                continue
+            except BusyError as busy:
+                retries.pause(busy.refusal, retry_after=busy.retry_after)
+
+    def once(
+        self,
+        endpoint: Endpoint,
+        place: str,
+        *,
+        what: str,
+        retries: Retries,
+        headers: Mapping[str, str] | None = None,
+        method: str = "GET",
+        body: Body = b"",
+        accept: tuple[int, ...] = (200,),
+    ) -> Response:
+        """Ask once, as far as tries go: BrokenError or BusyError where another may help.
+
+        `place` is a path as for `get`, or an address that the registry itself named.
+        """
+        renewed = False
+        while True:
+            response = self._ask(endpoint, method, place, headers or {}, body)
             if response.status in accept:
                 return response
             if response.status == 401 and not renewed:
@@ -83,16 +122,34 @@ class Access:
                 refusal = self._explain(endpoint, response, what)
             if response.status not in RETRY_STATUSES:
                 raise refusal
-            retries.pause(refusal, retry_after=retry_after(response.headers))
+            raise BusyError(refusal, retry_after=retry_after(response.headers))
 
-    def _ask(self, endpoint: Endpoint, method: str, path: str, headers: Mapping[str, str]) -> Response:
-        url = f"{self._scheme(endpoint)}://{endpoint.host}/v2/{endpoint.repository}/{path}"
+    def _ask(
+        self, endpoint: Endpoint, method: str, place: str, headers: Mapping[str, str], body: Body = b""
+    ) -> Response:
+        url = self._address(endpoint, place)
         headers = dict(headers)
         with self._guard:
-            known = self._authorizations.get((endpoint.host, endpoint.repository))
-        if known is not None and self._clock() < known[1]:
+            known = self._authorizations.get((endpoint.host, endpoint.repository, endpoint.push))
+        # What is shown to the registry is not for another host to which it sends our bytes.
+        ours = urlsplit(url).netloc == endpoint.host
+        if known is not None and self._clock() < known[1] and ours:
             headers["Authorization"] = known[0]
-        return self._web.open(Request(method=method, url=url, headers=headers, insecure=endpoint.insecure))
+        request = Request(method=method, url=url, headers=headers, body=body, insecure=endpoint.insecure)
+        return self._web.open(request)
+
+    def _address(self, endpoint: Endpoint, place: str) -> str:
+        scheme = self._scheme(endpoint)
+        base = f"{scheme}://{endpoint.host}"
+        if not place.startswith(("/", "http://", "https://")):
+            return f"{base}/v2/{endpoint.repository}/{place}"
+        parts = urlsplit(urljoin(base, place))
+        if scheme == "https" and parts.scheme == "http":
+            if parts.hostname != urlsplit(base).hostname:
+                raise FetchError(f"`{endpoint.registry}` wants the image sent unencrypted, which is not done")
+            # Behind a proxy that speaks TLS for it, a registry does not know that it is asked by https.
+            parts = parts._replace(scheme="https", netloc=endpoint.host)
+        return urlunsplit(parts)
 
     def _scheme(self, endpoint: Endpoint) -> str:
         """https; for loopback and insecure registries http where nobody speaks TLS, as Docker and skopeo have it."""
@@ -133,7 +190,7 @@ class Access:
 
     def _remember(self, endpoint: Endpoint, value: str, until: float) -> None:
         with self._guard:
-            self._authorizations[endpoint.host, endpoint.repository] = (value, until)
+            self._authorizations[endpoint.host, endpoint.repository, endpoint.push] = (value, until)
 
     def _token(
         self, endpoint: Endpoint, challenge: Challenge, login: Login | None, what: str, retries: Retries
@@ -164,7 +221,7 @@ class Access:
             raise FetchError(f"`{endpoint.registry}` names no token server: `{realm[:200]}`")
         if login is not None and parts.scheme == "http" and self._scheme(endpoint) == "https":
             raise FetchError(f"`{endpoint.registry}` wants the login sent unencrypted to `{realm}`, which is not done")
-        scope = challenge.parameters.get("scope") or f"repository:{endpoint.repository}:pull"
+        scope = _scope(endpoint, challenge.parameters.get("scope", ""))
         fields = [("scope", each) for each in scope.split(" ") if each]
         if "service" in challenge.parameters:
             fields.insert(0, ("service", challenge.parameters["service"]))
@@ -193,9 +250,20 @@ class Access:
         """What a refused request means to the user."""
         said = _server_says(response)
         login = self._credentials.find(endpoint.registry, endpoint.repository, mirror=endpoint.mirror)
+        if endpoint.push and response.status in _PUSH_REFUSALS:
+            why, what_to_do = _PUSH_REFUSALS[response.status]
+            return RefusedError(f"`{endpoint.registry}` {why}{said}", hints=(what_to_do,), status=response.status)
         match response.status:
             case 401 | 403:
                 return self._denied(endpoint, what, f"denies access{said}", login)
+            case 404 if endpoint.push:
+                return NotFoundError(
+                    f"`{endpoint.registry}` knows no place for {what}{said}",
+                    hints=(
+                        "look for a typing error in the name",
+                        f"some registries want a project to be made first, in a browser: https://{endpoint.registry}",
+                    ),
+                )
             case 404:
                 return NotFoundError(
                     f"`{endpoint.registry}` does not have {what}{said}",
@@ -204,12 +272,14 @@ class Access:
             case 429:
                 hints: tuple[str, ...] = ()
                 if login is None:
-                    hints = (f"those who log in may fetch more: docker login {endpoint.registry}", *_LOGIN_HINTS)
+                    more = "send" if endpoint.push else "fetch"
+                    hints = (f"those who log in may {more} more: docker login {endpoint.registry}", *_LOGIN_HINTS)
                 return UnreachableError(f"`{endpoint.registry}` says that we ask too often{said}", hints=hints)
             case status if status >= 500:
                 return UnreachableError(f"`{endpoint.registry}` answered with {status} for {what}{said}")
             case status:
-                return FetchError(f"`{endpoint.registry}` answered with {status} for {what}{said}")
+                text = f"`{endpoint.registry}` answered with {status} for {what}{said}"
+                return RefusedError(text, status=status) if endpoint.push else FetchError(text)
 
     def _denied(self, endpoint: Endpoint, what: str, why: str, login: Login | None) -> DeniedError:
         if login is None:
@@ -222,10 +292,33 @@ class Access:
         else:
             text = f"`{endpoint.registry}` {why} for {what}, with the login from {login.source}"
             hints = (f"log in again: docker login {endpoint.registry}",)
+            if endpoint.push:
+                hints = (f"may this login push to {endpoint.repository}? its owner can tell", *hints)
         return DeniedError(text, hints=(*hints, *(f"by the way: {each}" for each in self._credentials.problems)))
 
 
+_PUSH_REFUSALS = {
+    405: (
+        "takes no images: it is a mirror, or cannot be written now",
+        "push to another registry; this one's web page may say when it can be written",
+    ),
+    413: (
+        "or a proxy before it takes no requests of this size",
+        "let its administrator allow larger ones; of nginx: client_max_body_size 0",
+    ),
+    507: ("has no room left, or your quota is used up", "remove images that nobody needs, in its web page"),
+}
+"""What these statuses mean to one who pushes, and what to do."""
 _LOGIN_HINTS = ("or: export APPTAINER_DOCKER_USERNAME=… APPTAINER_DOCKER_PASSWORD=…",)
+
+
+def _scope(endpoint: Endpoint, asked: str) -> str:
+    """What a token shall allow: what the registry asked for, and for one who pushes always to pull and push."""
+    own = f"repository:{endpoint.repository}:"
+    if not endpoint.push:
+        return asked or own + "pull"
+    # A token to pull alone would be good for the first request, and be asked for once more at the second.
+    return " ".join([own + "pull,push", *(each for each in asked.split(" ") if each and not each.startswith(own))])
 
 
 def is_loopback(host: str) -> bool:

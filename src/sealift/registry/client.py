@@ -20,6 +20,7 @@ from sealift.oci.platforms import check_architecture, choose_manifest
 from sealift.registry.access import Access
 from sealift.registry.mirrors import Endpoint, RegistriesConf
 from sealift.registry.retry import Retries
+from sealift.registry.upload import Repository
 from sealift.system.web import BrokenError, Response
 
 T = TypeVar("T")
@@ -79,6 +80,10 @@ class Registry:
 
     def retries(self) -> Retries:
         return self._access.retries()
+
+    def repository(self, reference: Reference) -> Repository:
+        """Where an image of this name is pushed to."""
+        return Repository(self._access, self._conf.destination(reference, insecure=self._insecure))
 
     def distrust_mirrors(self, digest: Digest) -> None:
         """Wrong bytes came for `digest`: from now on it is asked of the registry itself only."""

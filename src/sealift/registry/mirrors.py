@@ -40,12 +40,13 @@ class RegistryRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One place to ask: a registry and the repository's name there."""
+    """One place to ask: a registry and the repository's name there; `push` for one that is written to."""
 
     registry: str
     repository: str
     insecure: bool = False
     mirror: bool = False
+    push: bool = False
 
     @property
     def host(self) -> str:
@@ -90,6 +91,11 @@ class RegistriesConf:
                 Endpoint(registry=own.registry, repository=own.repository, insecure=rule.insecure or insecure)
             )
         return tuple(places)
+
+    def destination(self, reference: Reference, *, insecure: bool = False) -> Endpoint:
+        """Where an image of this name is pushed to: the registry of the name itself, never a mirror."""
+        *_, own = self.endpoints(reference, insecure=insecure)
+        return Endpoint(registry=reference.registry, repository=reference.repository, insecure=own.insecure, push=True)
 
 
 def load_registries_conf(env: Mapping[str, str], *, etc: str = "/etc/containers") -> RegistriesConf:

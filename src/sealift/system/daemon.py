@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import io
 import os
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, BinaryIO, Literal
 from urllib.parse import urlsplit
 
-from sealift.errors import HostError, UsageError
+from sealift.errors import HostError, SealiftError, UsageError
 from sealift.system.home import home_folder
 from sealift.system.web import BrokenError
 
@@ -92,12 +93,26 @@ class DaemonAnswer:
         self._connection.close()
 
 
-def ask_daemon(address: DaemonAddress, path: str) -> DaemonAnswer:
-    """GET `path`. Any status is an answer; HostError where nobody listens or we may not."""
+def ask_daemon(address: DaemonAddress, path: str, *, send: Callable[[BinaryIO], None] | None = None) -> DaemonAnswer:
+    """GET `path`, or POST what `send` writes to a file. Any status is an answer; HostError where nobody listens or we
+    may not, and what `send` raises.
+    """
     connection = _connection(address)
     try:
-        connection.request("GET", path, headers={"Host": "docker", "User-Agent": "sealift"})
+        connection.putrequest("GET" if send is None else "POST", path, skip_host=True, skip_accept_encoding=True)
+        connection.putheader("Host", "docker")
+        connection.putheader("User-Agent", "sealift")
+        if send is None:
+            connection.endheaders()
+        else:
+            connection.putheader("Content-Type", "application/x-tar")
+            connection.putheader("Transfer-Encoding", "chunked")
+            connection.endheaders()
+            _send(connection, send)
         return DaemonAnswer(connection, connection.getresponse(), str(address))
+    except SealiftError:
+        connection.close()
+        raise
     except PermissionError as error:
         connection.close()
         raise HostError(
@@ -117,6 +132,32 @@ def ask_daemon(address: DaemonAddress, path: str) -> DaemonAnswer:
                 _SAVE,
             ),
         ) from error
+
+
+def _send(connection: http.client.HTTPConnection, send: Callable[[BinaryIO], None]) -> None:
+    # A daemon that has seen enough answers before the end, and hangs up: then its answer says why.
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        with io.BufferedWriter(_Chunks(connection), buffer_size=1 << 20) as file:
+            send(file)
+        connection.send(b"0\r\n\r\n")
+
+
+class _Chunks(io.RawIOBase):
+    """A body whose length is not known before (RFC 9112, 7.1)."""
+
+    def __init__(self, connection: http.client.HTTPConnection) -> None:
+        self._connection = connection
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        count = len(data)
+        if count:
+            self._connection.send(b"%x\r\n" % count)
+            self._connection.send(data)
+            self._connection.send(b"\r\n")
+        return count
 
 
 def _reason(error: Exception) -> str:

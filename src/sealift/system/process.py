@@ -8,10 +8,14 @@ imported when one is run.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sealift.errors import HostError, ToolError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 TAIL = 4000
 """Characters of a failed program's standard error that an error carries."""
@@ -86,11 +90,47 @@ def run(
     except subprocess.TimeoutExpired as error:
         raise ToolError(f"`{shlex.join(argv)}` did not end within {timeout:g} s", argv=tuple(argv), code=-1) from error
     if done.returncode not in accept:
-        tail = done.stderr.decode(errors="replace")[-TAIL:].rstrip()
-        raise ToolError(
-            f"`{shlex.join(argv)}` ended with {done.returncode}" + (f"\n{tail}" if tail else ""),
-            argv=tuple(argv),
-            code=done.returncode,
-            tail=tail,
-        )
+        raise _failed(argv, done.returncode, done.stderr)
     return Completed(code=done.returncode, out=done.stdout, err=done.stderr)
+
+
+def feed(argv: Sequence[str], write: Callable[[BinaryIO], None], *, env: Mapping[str, str] | None = None) -> Completed:
+    """Run a program on what `write` writes to its standard input; ToolError when it fails.
+
+    What `write` raises ends the program, which sees its input end too early, and is passed on.
+    """
+    import contextlib
+    import subprocess
+    import tempfile
+    from typing import cast
+
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        try:
+            process = subprocess.Popen(list(argv), env=env, stdin=subprocess.PIPE, stdout=out, stderr=err)
+        except FileNotFoundError as error:
+            raise HostError(f"`{argv[0]}` is not installed") from error
+        try:
+            # A program that gives up early says why when it ends.
+            with contextlib.suppress(BrokenPipeError):
+                assert process.stdin is not None
+                with process.stdin as file:
+                    write(cast("BinaryIO", file))
+        except BaseException:
+            process.terminate()
+            raise
+        finally:
+            code = process.wait()
+        out.seek(0)
+        err.seek(0)
+        done = Completed(code=code, out=out.read(), err=err.read())
+    if code != 0:
+        raise _failed(argv, code, done.err)
+    return done
+
+
+def _failed(argv: Sequence[str], code: int, err: bytes) -> ToolError:
+    import shlex
+
+    tail = err.decode(errors="replace")[-TAIL:].rstrip()
+    text = f"`{shlex.join(argv)}` ended with {code}" + (f"\n{tail}" if tail else "")
+    return ToolError(text, argv=tuple(argv), code=code, tail=tail)

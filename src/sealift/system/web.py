@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urljoin, urlsplit
@@ -31,6 +31,10 @@ class BrokenError(UnreachableError):
     """The connection was refused or broke: another try may do better."""
 
 
+Body = bytes | Callable[[], Iterable[bytes]]
+"""What is sent: bytes, or what gives them anew each time they are to be sent; then `Content-Length` is a header."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """`insecure` accepts any certificate; it does not turn https into http."""
@@ -38,7 +42,7 @@ class Request:
     method: str = "GET"
     url: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    body: bytes = b""
+    body: Body = field(default=b"", repr=False)
     insecure: bool = False
 
 
@@ -111,7 +115,7 @@ class HttpWeb:
             self._pools.clear()
 
     def _send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, insecure: bool
+        self, method: str, url: str, headers: Mapping[str, str], body: Body, *, insecure: bool
     ) -> urllib3.BaseHTTPResponse:
         import urllib3
 
@@ -127,7 +131,7 @@ class HttpWeb:
                 method,
                 url,
                 headers=headers,
-                body=body or None,
+                body=body() if callable(body) else body or None,
                 preload_content=False,
                 decode_content=False,
                 redirect=False,

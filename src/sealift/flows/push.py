@@ -1,0 +1,227 @@
+"""The story of `push`: an image as it is to a registry, into an engine's store, or to a file that engines read."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from sealift.core.event import Events, ignore
+from sealift.core.reference import OrasSource, Reference, parse_source
+from sealift.deffile.sniff import refuse_other_files
+from sealift.errors import UsageError
+from sealift.flows.definitions import read_spec
+from sealift.flows.destinations import Destination, EngineStore, parse_destination
+from sealift.flows.ociimages import in_ocis_words, opened_to_send
+from sealift.flows.registryout import Sent, layer_blobs, send
+from sealift.flows.requests import BuildRequest, Layers
+from sealift.flows.targets import Target, check_target
+from sealift.flows.workshop import Workshop, open_workshop
+from sealift.oci.image import OciImage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushRequest:
+    """`image` is one of any form, `target` what `destinations` reads. `force` replaces a file that is there.
+
+    `site` and `engine` choose for whom the next line to type is said. The rest is as in `BuildRequest`.
+    """
+
+    image: str
+    target: str
+    environment: Mapping[str, str]
+    force: bool = False
+    architecture: str | None = None
+    insecure: bool = False
+    compression: str | None = None
+    layers: Layers = "one"
+    site: str = ""
+    engine: str = ""
+    events: Events = ignore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pushed:
+    """`reference` names exactly what is there now, for programs. `digest` is the manifest's; `tree_digest` `""` where
+    it is not known. `sent` says what became of each layer, of a registry's alone; `unchanged` that all was there.
+    `following` are lines to type next, each with what it is for.
+    """
+
+    image: str
+    target: str
+    reference: str
+    digest: str
+    tree_digest: str
+    size: int
+    unchanged: bool
+    sent: tuple[Sent, ...] = ()
+    following: tuple[tuple[str, str], ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "image": self.image,
+            "target": self.target,
+            "reference": self.reference,
+            "digest": self.digest,
+            "tree_digest": self.tree_digest,
+            "size": self.size,
+            "unchanged": self.unchanged,
+            "layers": [each.as_json() for each in self.sent],
+            "next": [{"for": name, "line": line} for name, line in self.following],
+            "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
+            "warnings": list(self.warnings),
+        }
+
+
+def push(request: PushRequest) -> Pushed:
+    """Bring the image to where `request` says. Again is as once, and sends nothing.
+
+    UsageError before any work for what cannot be; FetchError's kinds, ImageError, HostError.
+    """
+    destination = parse_destination(request.target, image=request.image)
+    engines = _engines(request)
+    if isinstance(destination, Target):
+        check_target(destination, force=request.force)
+    _check_image(request)
+    asked = BuildRequest(
+        target="",
+        spec=request.image,
+        environment=request.environment,
+        architecture=request.architecture or _own_architecture(request.image),
+        insecure=request.insecure,
+        compression=request.compression,
+        layers=request.layers,
+        events=request.events,
+    )
+    with open_workshop(asked) as shop:
+        with shop.watch.measure("push"):
+            if isinstance(destination, OrasSource):
+                from sealift.flows.orasout import push_sif
+
+                done = push_sif(shop, request.image, destination)
+            else:
+                done = _push_layers(shop, destination)
+        shop.store.prune()
+        following = tuple((name, next_line(name, destination)) for name in engines)
+        return replace(
+            done,
+            target=request.target,
+            following=tuple((name, line) for name, line in following if line),
+            seconds=dict(shop.watch.seconds),
+            warnings=tuple(shop.warnings),
+        )
+
+
+def _push_layers(shop: Workshop, destination: Reference | EngineStore | Target) -> Pushed:
+    with opened_to_send(shop, shop.request.spec) as found:
+        image, sent = found.image, tuple[Sent, ...]()
+        match destination:
+            case Reference():
+                sent = send(shop, destination, layer_blobs(image.layers), image.config, image.manifest)
+                digest = image.manifest.descriptor.digest
+                reference = f"docker://{replace(destination, tag='').pinned(digest)}"
+                unchanged = all(each.how == "there" for each in sent)
+            case EngineStore():
+                from sealift.flows.enginestores import give
+
+                unchanged = not give(image, destination, shop.request.environment, events=shop.events)
+                image, reference = in_ocis_words(image), destination.name
+            case Target():
+                image = in_ocis_words(image)
+                _write(shop, image, destination)
+                reference, unchanged = destination.text, False
+        return Pushed(
+            image=shop.request.spec,
+            target="",
+            reference=reference,
+            digest=image.manifest.descriptor.digest,
+            tree_digest=found.tree,
+            size=image.size,
+            unchanged=unchanged,
+            sent=sent,
+        )
+
+
+def _write(shop: Workshop, image: OciImage, target: Target) -> None:
+    from sealift.flows.layouts import write_archive, write_layout
+
+    match target.kind:
+        case "oci":
+            write_layout(target.place, target.tag, image, events=shop.events)
+        case "docker-archive":
+            write_archive(target.place, "", image, docker_name=target.tag, events=shop.events)
+        case _:
+            write_archive(target.place, target.tag, image, events=shop.events)
+
+
+def _check_image(request: PushRequest) -> None:
+    """UsageError for what is no image, in the words of what it is."""
+    image = request.image
+    if parse_source(image) is not None or os.path.isdir(image):
+        return
+    what, data = read_spec(image)
+    if what in ("sif", "squashfs"):
+        return
+    refuse_other_files(data, name=image)
+    stem = os.path.splitext(image)[0]
+    raise UsageError(
+        f"`{image}` is a definition file, and `push` takes an image",
+        hints=(
+            f"build it first: sealift build {shlex.quote(stem)}.sif {shlex.quote(image)}",
+            f"then: sealift push {shlex.quote(stem)}.sif {shlex.quote(request.target)}",
+        ),
+    )
+
+
+def _own_architecture(image: str) -> str | None:
+    """That of a SIF: pushing runs nothing of it, so that it may be another machine's."""
+    from sealift.evidence.opening import open_image
+
+    if parse_source(image) is not None or os.path.isdir(image):
+        return None
+    with open_image(image) as found:
+        architecture = found.sif.architecture if found.sif is not None else None
+        return architecture.oci if architecture is not None else None
+
+
+# What to type next
+
+
+def _engines(request: PushRequest) -> tuple[str, ...]:
+    if request.engine:
+        return (request.engine,)
+    if not request.site:
+        return ()
+    from sealift.flows.sites import find_site
+
+    return find_site(request.site, request.environment, today="").texts("engines.order")
+
+
+def next_line(engine: str, destination: Destination) -> str:
+    """What brings a pushed image to an engine; `""` where it has it, or cannot take it."""
+    if isinstance(destination, OrasSource):
+        name = f"oras://{destination.reference.familiar}"
+        return {
+            "apptainer": f"apptainer pull {name}",
+            "singularity": f"singularity pull {name}",
+            "embedded": f"sealift pull {name}",
+        }.get(engine, "")
+    if not isinstance(destination, Reference):
+        return ""
+    name = destination.familiar
+    registry, repository = destination.registry, f"{destination.repository}:{destination.tag}"
+    return {
+        "apptainer": f"apptainer pull docker://{name}",
+        "singularity": f"singularity pull docker://{name}",
+        "embedded": f"sealift pull docker://{name}",
+        "docker": f"docker pull {name}",
+        "podman": f"podman pull {name}",
+        "podman-hpc": f"podman-hpc pull {name}",
+        "shifter": f"shifterimg pull docker:{name}",
+        "charliecloud": f"ch-image pull {name}",
+        "enroot": f"enroot import docker://{registry}#{repository}",
+        "pyxis": f"srun --container-image={registry}#{repository} …",
+    }.get(engine, "")

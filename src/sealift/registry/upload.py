@@ -1,0 +1,342 @@
+"""One repository of a registry, as one who pushes sees it (distribution specification 1.1, "Push").
+
+blob       HEAD  blobs/DIGEST                      is it there?
+           POST  blobs/uploads/?mount=DIGEST&from=REPOSITORY    201: taken over from there; 202: an upload begins
+           POST  blobs/uploads/                    202, Location: an upload begins
+           PUT   LOCATION&digest=DIGEST            a small blob, or the end of a large one
+           PATCH LOCATION, Content-Range: N-M      the next piece of a large one
+           GET   LOCATION                          204, Range: 0-N: how far it came, after a break
+manifest   PUT   manifests/TAG
+
+Not every registry takes pieces: one that refuses them is sent the blob whole, in one request.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import BinaryIO
+from urllib.parse import quote
+
+from sealift.core.digest import Digest, parse_digest, sha256
+from sealift.errors import DeniedError, FetchError, ImageError, MismatchError, NotFoundError
+from sealift.oci.mediatypes import ACCEPT
+from sealift.registry.access import Access, BusyError, RefusedError
+from sealift.registry.mirrors import Endpoint
+from sealift.registry.retry import Retries
+from sealift.system.web import Body, BrokenError, Response
+
+PIECE = 16 << 20
+"""Bytes of a large blob that are sent in one request, and held in memory for a second try."""
+SMALLER = {16 << 20: 1 << 20, 1 << 20: 256 << 10}
+"""What is tried where a proxy takes no requests of that size; 1 MiB is the most that nginx takes by itself."""
+_SLICE = 128 << 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """A blob to send: `opener` gives its bytes from the front, each time it is called."""
+
+    digest: Digest
+    size: int
+    opener: Callable[[], BinaryIO] = field(repr=False, compare=False)
+
+
+class Repository:
+    """Where an image is pushed to. Safe for threads."""
+
+    def __init__(self, access: Access, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.piece = PIECE
+        self._access = access
+
+    def has_blob(self, digest: Digest) -> bool:
+        with contextlib.closing(self._head(f"blobs/{digest}")) as response:
+            return response.status == 200
+
+    def digest_of(self, name: str) -> Digest | None:
+        """The digest of the manifest that a tag or digest names here; None where there is none."""
+        with contextlib.closing(self._head(f"manifests/{name}", {"Accept": ACCEPT})) as response:
+            if response.status != 200:
+                return None
+            try:
+                return parse_digest(response.headers.get("docker-content-digest", ""))
+            except ValueError:
+                return None
+
+    def upload(
+        self, content: Content, *, found_in: str = "", advanced: Callable[[int], None] = lambda _amount: None
+    ) -> bool:
+        """Send a blob; whether it could be taken over from the repository `found_in` of this registry instead.
+
+        A lost connection is gone on with from where the registry says that the blob came. `advanced(bytes)` is called
+        as they go, with a negative number for those that have to go again. Raises FetchError's kinds, and what opening
+        and reading the content raises.
+        """
+        return _Sending(self, content, advanced).run(found_in)
+
+    def put_manifest(self, data: bytes, media_type: str, name: str) -> None:
+        """Put a manifest under a tag; MismatchError where the registry takes it for another one."""
+        retries = self._access.retries()
+        headers = {"Content-Type": media_type}
+        while True:
+            try:
+                answer = self.once(
+                    "PUT", f"manifests/{name}", retries, headers=headers, body=data, accept=(200, 201, 202)
+                )
+                break
+            except (BrokenError, BusyError) as error:
+                pause(retries, error)
+        with contextlib.closing(answer):
+            said = answer.headers.get("docker-content-digest", "")
+        if said.startswith("sha256:") and said != sha256(data):
+            raise MismatchError(
+                f"`{self.endpoint.registry}` keeps the image under another digest, `{said[:80]}`, than `{sha256(data)}`"
+            )
+
+    def once(
+        self,
+        method: str,
+        place: str,
+        retries: Retries,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: Body = b"",
+        accept: tuple[int, ...],
+    ) -> Response:
+        """One request, see `Access.once`."""
+        return self._access.once(
+            self.endpoint,
+            place,
+            what=f"`{self.endpoint}`",
+            retries=retries,
+            headers=headers,
+            method=method,
+            body=body,
+            accept=accept,
+        )
+
+    def retries(self) -> Retries:
+        return self._access.retries()
+
+    def shrink(self) -> bool:
+        """Send smaller pieces from now on; False where they are as small as they get."""
+        if self.piece not in SMALLER:
+            return False
+        self.piece = SMALLER[self.piece]
+        return True
+
+    def _head(self, path: str, headers: Mapping[str, str] | None = None) -> Response:
+        what = f"`{self.endpoint}`"
+        return self._access.get(self.endpoint, path, what=what, headers=headers, method="HEAD", accept=(200, 404))
+
+
+def pause(retries: Retries, error: BrokenError | BusyError) -> None:
+    """Wait before another try; raises what the error means where there is to be none."""
+    if isinstance(error, BusyError):
+        retries.pause(error.refusal, retry_after=error.retry_after)
+    else:
+        retries.pause(error)
+
+
+class _LostError(Exception):
+    """The registry forgot an upload that had begun, or took it for another."""
+
+
+class _Sending:
+    """One blob on its way. `told` is how many of its bytes progress was told of."""
+
+    def __init__(self, repository: Repository, content: Content, advanced: Callable[[int], None]) -> None:
+        self._repository = repository
+        self._content = content
+        self._advanced = advanced
+        self._retries = repository.retries()
+        self._told = 0
+        self._piece = repository.piece
+
+    def run(self, found_in: str) -> bool:
+        location = self._begin(found_in)
+        whole = False
+        while location:
+            try:
+                self._send(location, whole=whole)
+                break
+            except _LostError:
+                pass
+            except RefusedError as refusal:
+                if refusal.status == 413 and self._repository.shrink():
+                    whole = False
+                elif refusal.status != 413 and not whole and self._content.size > self._piece:
+                    whole = True
+                else:
+                    raise
+            self._tell(0)
+            location = self._begin("")
+        return not location
+
+    def _begin(self, found_in: str) -> str:
+        """Where the blob is to be sent to; `""` where it was taken over from the other repository."""
+        if found_in:
+            mount = f"blobs/uploads/?mount={quote(self._content.digest)}&from={quote(found_in)}"
+            try:
+                return self._begun(mount, (201, 202))
+            except (DeniedError, NotFoundError, RefusedError):
+                pass  # we may not read there, or it does not do that at all
+        return self._begun("blobs/uploads/", (202,))
+
+    def _begun(self, path: str, accept: tuple[int, ...]) -> str:
+        while True:
+            try:
+                answer = self._repository.once("POST", path, self._retries, accept=accept)
+                break
+            except (BrokenError, BusyError) as error:
+                pause(self._retries, error)
+        with contextlib.closing(answer):
+            if answer.status == 201:
+                return ""
+            least = answer.headers.get("oci-chunk-min-length", "")
+            self._piece = max(self._repository.piece, int(least) if least.isdigit() else 0)
+            return self._location(answer, "")
+
+    def _location(self, answer: Response, known: str) -> str:
+        location = answer.headers.get("location", "") or known
+        if not location:
+            raise FetchError(f"`{self._repository.endpoint.registry}` does not say where a blob is to be sent to")
+        return location
+
+    def _send(self, location: str, *, whole: bool) -> None:
+        size = self._content.size
+        if whole:
+            self._finish(location, self._all, size)
+            return
+        with self._content.opener() as stream:
+            piece = _read(stream, self._piece)
+            if size <= self._piece:
+                self._check(len(piece), stream)
+                self._finish(location, self._body(piece, 0), size)
+                return
+            arrived = start = 0
+            while piece:
+                while arrived < start + len(piece):
+                    location, arrived = self._patch(location, memoryview(piece)[arrived - start :], arrived)
+                    if arrived < start:
+                        raise _LostError  # what the registry lacks we hold no more
+                start += len(piece)
+                piece = _read(stream, self._piece)
+            self._check(start, stream)
+        self._finish(location, b"", 0)
+
+    def _patch(self, location: str, data: memoryview, offset: int) -> tuple[str, int]:
+        """Send a piece; where to send the next one, and how much of the blob is there."""
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "Content-Length": str(len(data)),
+            "Content-Range": f"{offset}-{offset + len(data) - 1}",
+        }
+        try:
+            answer = self._repository.once(
+                "PATCH", location, self._retries, headers=headers, body=self._body(data, offset), accept=(202,)
+            )
+        except (BrokenError, BusyError) as error:
+            pause(self._retries, error)
+            return self._status(location, offset)
+        except RefusedError as refusal:
+            if refusal.status != 416:
+                raise
+            self._retries.pause(refusal)
+            return self._status(location, offset)
+        with contextlib.closing(answer):
+            self._retries.progress()
+            return self._location(answer, location), _arrived(answer, offset + len(data))
+
+    def _status(self, location: str, before: int) -> tuple[str, int]:
+        """As `_patch`, after a break."""
+        while True:
+            try:
+                answer = self._repository.once("GET", location, self._retries, accept=(204, 200))
+                break
+            except (BrokenError, BusyError) as error:
+                pause(self._retries, error)
+            except (NotFoundError, RefusedError) as error:
+                self._retries.pause(error)
+                raise _LostError from error
+        with contextlib.closing(answer):
+            arrived = _arrived(answer, 0)
+            if arrived > before:
+                self._retries.progress()
+            self._tell(arrived)
+            return self._location(answer, location), arrived
+
+    def _finish(self, location: str, body: Body, size: int) -> None:
+        """The last request, which names the digest; `_LostError` when the blob has to be sent anew."""
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        while True:
+            place = f"{location}{'&' if '?' in location else '?'}digest={quote(self._content.digest)}"
+            try:
+                answer = self._repository.once(
+                    "PUT", place, self._retries, headers=headers, body=body, accept=(201, 204)
+                )
+            except (BrokenError, BusyError) as error:
+                pause(self._retries, error)
+                if self._repository.has_blob(self._content.digest):
+                    return
+                location, arrived = self._status(location, 0)
+                if arrived != self._content.size - size:
+                    raise _LostError from error
+            else:
+                answer.close()
+                self._tell(self._content.size)
+                return
+
+    def _body(self, data: bytes | memoryview, offset: int) -> Callable[[], Iterator[bytes]]:
+        """A piece that lies at `offset`, as what is sent."""
+
+        def give() -> Iterator[bytes]:
+            for at in range(0, len(data), _SLICE):
+                self._retries.check()
+                self._tell(offset + at)
+                yield bytes(data[at : at + _SLICE])
+            self._tell(offset + len(data))
+
+        return give
+
+    def _all(self) -> Iterator[bytes]:
+        """The whole blob, as what is sent."""
+        self._tell(0)
+        count = 0
+        with self._content.opener() as stream:
+            while count < self._content.size and (data := stream.read(_SLICE)):
+                self._retries.check()
+                yield data
+                count += len(data)
+                self._tell(count)
+            self._check(count, stream)
+
+    def _check(self, count: int, stream: BinaryIO) -> None:
+        """Reach the end, which is given for verified bytes only; ImageError where there are more or fewer."""
+        if count != self._content.size or stream.read(1):
+            raise ImageError(f"blob `{self._content.digest}` has other than {self._content.size} bytes")
+
+    def _tell(self, count: int) -> None:
+        if count != self._told:
+            self._advanced(count - self._told)
+            self._told = count
+
+
+def _read(stream: BinaryIO, size: int) -> bytes:
+    """`size` bytes, or fewer at the end."""
+    pieces, missing = [], size
+    while missing and (data := stream.read(missing)):
+        pieces.append(data)
+        missing -= len(data)
+    return b"".join(pieces)
+
+
+def _arrived(answer: Response, default: int) -> int:
+    """How many bytes a registry says that it has. `0-0` is one byte, or, as most say it, none."""
+    match = re.fullmatch(r"(?:bytes=)?0-(\d+)", answer.headers.get("range", "").strip())
+    if match is None:
+        return default
+    return int(match[1]) + 1 if int(match[1]) else 0
