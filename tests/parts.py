@@ -70,6 +70,8 @@ PARTS = (
         packages=("binutils-s390x-linux-gnu", "binutils-powerpc-linux-gnu"),
         also=("binutils",),
     ),
+    _programs("bash", packages=("bash",)),
+    _programs("dash", packages=("dash",)),
     _programs("skopeo", packages=("skopeo",)),
     _programs("docker", "dockerd", "docker", packages=("docker.io",), also=("root",)),
     _programs("podman", "podman", "runc", packages=("podman", "runc", "uidmap"), also=("subuid-user",)),
