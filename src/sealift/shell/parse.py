@@ -143,13 +143,14 @@ class _Reader:
             negated = not negated
             cursor.take("word", cursor.at + 1)
             cursor.skip_blanks()
-        if cursor.bash and cursor.bare() == "time":
+        timed = cursor.bash and cursor.bare() == "time"
+        if timed:
             cursor.take("word", cursor.at + 4)
             cursor.skip_blanks()
             if cursor.bare() == "-p":
                 cursor.take("word", cursor.at + 2)
                 cursor.skip_blanks()
-        if negated and cursor.bash and (cursor.at >= cursor.stop or cursor.peek() in "\n;"):
+        if (negated or timed) and cursor.bash and (cursor.at >= cursor.stop or cursor.peek() in "\n;"):
             nothing = Simple(assignments=(), words=(), redirects=(), start=cursor.at, end=cursor.at)
             return Pipeline(commands=(nothing,), negated=negated, start=start, end=cursor.at)
         commands = [self.command()]
@@ -482,7 +483,7 @@ class _Reader:
     def function(self, start: int, name: Word) -> Function:
         """`name()`."""
         cursor = self.cursor
-        bare = name.bare
+        bare = name.bare or (cursor.bash and cursor.text[name.start : name.end]) or ""
         here = cursor.at
         if not bare or (not cursor.bash and not _NAME.match(bare)):
             raise cursor.wrong("unexpected `(`", here, here + 1)

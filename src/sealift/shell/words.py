@@ -40,7 +40,7 @@ def read_word(cursor: Cursor, script: ReadScript, *, parentheses: bool = False) 
 
 
 def read_document(cursor: Cursor, script: ReadScript, start: int, end: int) -> Word:
-    """The body of a here-document whose text is expanded. What is wrong in it shows only when it runs."""
+    """The body of a here-document whose text is expanded. What is wrong in it, bash finds only when it runs."""
     here, stop, depth, in_word = cursor.at, cursor.stop, cursor.depth, cursor.in_word
     cursor.at, cursor.stop, cursor.in_word = start, end, in_word + 1
     parts = list[Part]()
@@ -48,6 +48,8 @@ def read_document(cursor: Cursor, script: ReadScript, start: int, end: int) -> W
         while cursor.at < cursor.stop:
             parts.append(_in_quotes(cursor, script, _IN_DOCUMENT, "$`\\\n"))
     except Wrong:
+        if not cursor.bash:
+            raise
         parts = [Literal(text=cursor.text[start:end], start=start, end=end, quote='"')]
     cursor.at, cursor.stop, cursor.depth, cursor.in_word = here, stop, depth, in_word
     return Word(parts=tuple(parts), start=start, end=end)
