@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.ground import apptainer, debian, foreign, podman_hpc, slurm, users
+from tests.ground import apptainer, browser, debian, foreign, podman_hpc, slurm, users
 
 ADMIN_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
 
@@ -63,6 +63,7 @@ PARTS = (
     _programs("umoci", packages=("umoci",)),
     _programs("ldconfig", packages=("libc-bin",)),
     _programs("make", packages=("make",)),
+    _programs("chromium", packages=browser.PACKAGES),
     _programs("binutils", "readelf", "as", "ld", packages=("binutils",)),
     _programs(
         "binutils-foreign",

@@ -39,6 +39,7 @@ COMMANDS = {
     "parse": ("parse", "show what a definition file says, and what is wrong with it"),
     "inspect": ("inspection", "show what an image says of itself"),
     "run-help": ("inspection", "show the help that an image has"),
+    "size": ("size", "show where the bytes of an image went, and what builds left in it"),
     "sif": ("sif", "list, show or dump what is in a SIF"),
     "sites": ("sites", "show what is known of the machines that images are meant for"),
     "doctor": ("doctor", "show what this host can do, and what mends the rest"),

@@ -44,7 +44,7 @@ def execute(options: argparse.Namespace) -> int:
     from sealift.flows.inspection import as_json, inspect
     from sealift.system.process import environment
 
-    found = inspect(options.image, environment(), insecure=options.no_https, events=_say)
+    found = inspect(options.image, environment(), insecure=options.no_https, events=say)
     wanted = [part for part in PARTS if getattr(options, part)]
     if not (wanted or options.list_apps or options.layers):
         wanted = ["labels"]
@@ -63,7 +63,7 @@ def _run_help(options: argparse.Namespace) -> int:
     from sealift.flows.inspection import run_help
     from sealift.system.process import environment
 
-    _print(run_help(options.image, environment(), app=options.app, insecure=options.no_https, events=_say) or NO_HELP)
+    _print(run_help(options.image, environment(), app=options.app, insecure=options.no_https, events=say) or NO_HELP)
     return 0
 
 
@@ -74,7 +74,7 @@ def _print(text: str) -> None:
     sys.stdout.buffer.flush()
 
 
-def _say(event: Event) -> None:
+def say(event: Event) -> None:
     if isinstance(event, Said) and event.level != "debug":
         print(f"{event.level}: {event.text}" if event.level == "warning" else event.text, file=sys.stderr)
 

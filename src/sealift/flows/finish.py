@@ -136,13 +136,20 @@ def _layer_notes(ready: Ready, merged: Merged) -> tuple[dict[str, Any], ...]:
     """What each pack gives to the image: entries, and bytes of files before compression.
 
     Counted in the merged tree, not in the packs: what a build leaves behind and the image does not have differs from
-    one run to the next.
+    one run to the next. What was normalised counts for the pack that it came from, hard links once.
     """
-    entries, sizes = [0] * len(merged.packs), [0] * len(merged.packs)
+    named = merged.packs[: len(ready.names)]
+    entries, sizes = [0] * len(named), [0] * len(named)
     tree = merged.tree
-    for number, size, mode in zip(merged.pack_of, tree.sizes, tree.modes, strict=True):
+    linked: set[int] = set()
+    for row, (path, number) in enumerate(zip(tree.paths, merged.pack_of, strict=True)):
+        if number >= len(named):
+            number = max(each for each, pack in enumerate(named) if pack.tree.find(path) is not None)  # noqa: PLW2901
         entries[number] += 1
-        sizes[number] += size if stat.S_ISREG(mode) else 0
+        group = tree.groups[row]
+        if stat.S_ISREG(tree.modes[row]) and (not group or group not in linked):
+            sizes[number] += tree.sizes[row]
+        linked.add(group)
     return tuple(
         {"name": name, "digest": digest, "entries": entries[number], "size": sizes[number]}
         for number, (name, digest) in enumerate(zip(ready.names, ready.digests, strict=True))

@@ -29,14 +29,14 @@ def load_rules() -> tuple[Rule, ...]:
         Rule(
             id=item["id"],
             action=item["action"],
-            pattern=re.compile(b"|".join(_translate(glob) for glob in item["match"]), re.DOTALL),
+            pattern=re.compile(b"|".join(path_pattern(glob) for glob in item["match"]), re.DOTALL),
             reason=item["reason"],
         )
         for item in tomllib.loads(text)["rule"]
     )
 
 
-def _translate(glob: str) -> bytes:
+def path_pattern(glob: str) -> bytes:
     """A glob as a regular expression for `fullmatch`: `**` crosses slashes, `*` and `?` do not."""
     parts = re.split(r"(\*\*|\*|\?)", glob)
     spoken = {"**": ".*", "*": "[^/]*", "?": "[^/]"}

@@ -7,7 +7,6 @@ import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-
 Value = str | Sequence[str] | Sequence[int]
 
 

@@ -12,7 +12,12 @@ from sealift.evidence.managers.rpm import Header, headers, parse_header, read
 from sealift.evidence.packages import Listed, Told
 from tests.evidence.managers.rpmmade import Value, database, header
 
-BASH: dict[int, Value] = {1000: "bash", 1001: "5.2", 1002: "1.el9", 1003: [1], 1022: "x86_64"} | {
+BASH: dict[int, Value] = {
+    1000: "bash",
+    1001: "5.2",
+    1002: "1.el9",
+    1003: [1],
+    1022: "x86_64",
     1116: [0, 0, 1],
     1117: ["bash", "sh", "README"],
     1118: ["/usr/bin/", "/usr/share/doc/bash/"],
