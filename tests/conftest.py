@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests import parts
-from tests.ground import debian, install, layouts, services, session, users
+from tests.ground import debian, install, layouts, mpi, services, session, users
 from tests.ground import slurm as slurm_ground
 
 
@@ -210,3 +211,24 @@ def debian_oci(debian_tree: Path, session_folder: Path) -> Path:
     """The Debian tree as an OCI layout with one gzip layer, tag `latest`; readable by all users."""
     config = {"Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"], "Cmd": ["/bin/bash"]}
     return layouts.write_layout(session_folder / "debian-oci", [debian_tree], config=config)
+
+
+@pytest.fixture(scope="session")
+def mpich_image(debian_oci: Path, session_folder: Path) -> Path:
+    """A SIF with Debian's MPICH and Python, readable by all users; needs "root", "mmdebstrap", "mirror"."""
+    return _within(session_folder, mpi.image("mpich", debian_oci))
+
+
+@pytest.fixture(scope="session")
+def openmpi_image(debian_oci: Path, session_folder: Path) -> Path:
+    """The same with Open MPI."""
+    return _within(session_folder, mpi.image("openmpi", debian_oci))
+
+
+def _within(folder: Path, kept: Path) -> Path:
+    """A kept file where every user of the machine can read it."""
+    target = folder / kept.name
+    if not target.exists():
+        shutil.copyfile(kept, target)
+        target.chmod(0o644)
+    return target

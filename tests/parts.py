@@ -65,6 +65,9 @@ PARTS = (
     _programs("make", packages=("make",)),
     _programs("chromium", packages=browser.PACKAGES),
     _programs("binutils", "readelf", "as", "ld", packages=("binutils",)),
+    _programs("gcc", packages=("gcc", "libc6-dev")),
+    _programs("mpich", "mpiexec.mpich", packages=("mpich",)),
+    _programs("openmpi", "mpiexec.openmpi", packages=("openmpi-bin",)),
     _programs(
         "binutils-foreign",
         *("s390x-linux-gnu-ld", "powerpc-linux-gnu-ld"),
@@ -130,6 +133,12 @@ PARTS = (
         also=("qemu-user",),
     ),
     _programs("mmdebstrap", packages=("mmdebstrap",)),
+    Part(
+        name="bookworm-amd64",
+        present=debian.is_bookworm_amd64,
+        missing="the mirror's packages are not those of Debian 12 on amd64, whose versions a test knows",
+        also=("mirror",),
+    ),
     Part(
         name="mirror",
         present=debian.reachable,

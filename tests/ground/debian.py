@@ -52,6 +52,11 @@ def reachable() -> bool:
         return False
 
 
+def is_bookworm_amd64() -> bool:
+    found = mirror()
+    return found is not None and found.suite == "bookworm" and os.uname().machine == "x86_64"
+
+
 def apt_install(packages: Sequence[str]) -> None:
     """Install Debian packages as root; what apt says goes to stderr when it fails."""
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}

@@ -38,6 +38,7 @@ AuthInfo=socket={folder}/munge/socket
 CredType=cred/munge
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool/%n
+TmpFS={folder}/tmp/%n
 SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd-%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
@@ -116,8 +117,12 @@ def slurm(folder: Path) -> Iterator[Slurm]:
     """The cluster, up and idle; ended with the block, jobs included."""
     folder.mkdir(parents=True)
     folder.chmod(0o755)
-    for name in ("state", "spool", "gpus", *(f"spool/{node}" for node in NODES)):
+    for name in ("state", "spool", "gpus", "tmp", *(f"spool/{node}" for node in NODES)):
         (folder / name).mkdir()
+    for node in NODES:
+        # PMIx makes the same folder for a step on each node, so that nodes of one machine need one each to make it in.
+        (folder / "tmp" / node).mkdir()
+        (folder / "tmp" / node).chmod(0o1777)
     config = _configure(folder)
     env = {**os.environ, "SLURM_CONF": str(config)}
     with ExitStack() as stack:

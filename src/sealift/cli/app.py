@@ -42,6 +42,7 @@ COMMANDS = {
     "size": ("size", "show where the bytes of an image went, and what builds left in it"),
     "sif": ("sif", "list, show or dump what is in a SIF"),
     "sites": ("sites", "show what is known of the machines that images are meant for"),
+    "mpi": ("mpi", "show what MPI an image has, and check that its ranks reach each other"),
     "doctor": ("doctor", "show what this host can do, and what mends the rest"),
     "cache": ("cache", "show, prune or verify the cache"),
     "shim": ("shim", "put `apptainer` and `singularity` commands where there are none"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from sealift.core.mpi import Family, ImageMpi, Implementation, Libc, MpiLibrary, Pmi, Transport, family_of
@@ -21,7 +21,7 @@ from sealift.evidence.searching import Found, find_names, open_file
 _LIBRARY = re.compile(r"lib(mpi|mpich|mpi_abi|mpi_cray|mpi_gnu_\d+)\.so(\.[0-9.]+)?")
 _PLUGIN = re.compile(r"mca_(pmix_\w+|pml_ucx|mtl_ofi|btl_ofi)\.so")
 _LIBC = re.compile(r"libc\.so\.6|ld-musl-.*\.so\.1")
-_TOOLS = re.compile(r"mpiexec(\.hydra)?|mpirun|mpicc|cc|gcc|clang|python3|_ctypes\.cpython-.*\.so|_ctypes\.so")
+_TOOLS = re.compile(r"mpiexec(\.hydra)?|mpirun|cc|gcc|clang|python3|_ctypes\.cpython-.*\.so|_ctypes\.so")
 _SYSTEM = ("/lib", "/usr/lib", "/lib64", "/usr/lib64")
 """Where distributions put libraries: what lies elsewhere counts before them."""
 _PROGRAM_FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
@@ -84,9 +84,9 @@ def find_mpi(image: OpenImage, program: str = "") -> ImageMpi:
         libc=libc,
         glibc=glibc,
         architecture=architecture,
-        launcher=_first(names, "mpiexec", "mpirun", "mpiexec.hydra"),
-        compiler=_first(names, "mpicc", "cc", "gcc", "clang"),
-        python=_python(names),
+        launcher=_first(image, names, "mpiexec", "mpirun", "mpiexec.hydra"),
+        compiler=_first(image, names, "cc", "gcc", "clang"),
+        python=_python(image, names),
     )
 
 
@@ -342,18 +342,14 @@ def _libc(image: OpenImage, names: Iterable[str]) -> tuple[Libc, str, str]:
     return "", "", ""
 
 
-def _first(names: Iterable[str], *wanted: str) -> str:
-    """The first of the wanted names that a folder of programs has, own ones before the distribution's."""
-    by_name: Mapping[str, list[str]] = {name: [] for name in wanted}
-    for path in names:
-        folder, _, name = path.rpartition("/")
-        if name in by_name and folder.endswith("/bin"):
-            by_name[name].append(path)
+def _first(image: OpenImage, names: Iterable[str], *wanted: str) -> str:
+    """The first of the wanted programs that a folder of programs has, own ones before the distribution's."""
+    names = [path for path in names if path.rpartition("/")[0].endswith("/bin")]
     for name in wanted:
-        if by_name[name]:
-            return min(
-                by_name[name], key=lambda path: (not path.startswith("/usr/local/"), not path.startswith("/usr/"), path)
-            )
+        # A link may lead to nothing: `mpicc` of an image without compilers does.
+        found = [path for path in names if posixpath.basename(path) == name and open_file(image, path)]
+        if found:
+            return min(found, key=_rank)
     return ""
 
 
@@ -361,11 +357,11 @@ def _rank(path: str) -> tuple[bool, bool, str]:
     return not path.startswith("/usr/local/"), not path.startswith("/usr/"), path
 
 
-def _python(names: Iterable[str]) -> str:
+def _python(image: OpenImage, names: Iterable[str]) -> str:
     """An interpreter that has ctypes, by which it can call an MPI library."""
     names = tuple(names)
     modules = [path for path in names if posixpath.basename(path).startswith("_ctypes.")]
-    for path in (_first(names, "python3"), *names):
+    for path in (_first(image, names, "python3"), *names):
         if path.endswith("/bin/python3"):
             top = path.removesuffix("bin/python3")
             if any(module.startswith(f"{top}lib") for module in modules):

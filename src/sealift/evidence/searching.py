@@ -79,10 +79,19 @@ def _squashfs_names(reader: SquashfsReader) -> Iterator[tuple[str, str]]:
 
 
 def _folder_names(top: str) -> Iterator[tuple[str, str]]:
-    for folder, _, names in os.walk(top):
-        inside = folder[len(top.rstrip("/")) :]
-        for name in names:
-            yield inside.rstrip("/"), name
+    """The same of a folder of this machine; what may not be read is passed over."""
+    todo = [""]
+    while todo:
+        path = todo.pop()
+        try:
+            with os.scandir(f"{top}/{path}") as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        todo.append(f"{path}/{entry.name}")
+                    else:
+                        yield path, entry.name
+        except OSError:
+            continue
 
 
 def _of_folder(top: str, path: str) -> Found | None:
