@@ -180,7 +180,7 @@ def test_a_python_of_the_users_does_not_disturb(ours, tmp_path):
 @pytest.mark.parametrize(
     ("line", "message", "hint"),
     [
-        ("push x.sif oras://h/n", "`singularity push` is not to be had here", "oras push"),
+        ("push x.sif library://u/c/n", "`library://u/c/n`: nothing can be pushed to `library:`", "docker://HOST"),
         ("instance start x.sif i", "is not to be had here: Sealift has no instances", "run IMAGE &"),
         ("sif add x y", "`singularity sif add` is not to be had here", "build NEW.sif"),
         ("overlay create o", "`singularity overlay` is not to be had here: an overlay is a folder", "mkdir changes"),

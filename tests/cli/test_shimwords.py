@@ -26,6 +26,8 @@ from sealift.cli.shimwords import sealift_words
         ("pull --dir d u.sif docker://ubuntu", "pull d/u.sif docker://ubuntu"),
         ("pull --name u.sif docker://ubuntu", "pull u.sif docker://ubuntu"),
         ("pull --sandbox u docker://ubuntu", "build --sandbox u docker://ubuntu"),
+        ("push -U --no-https x.sif oras://h/n:1", "push --no-https x.sif oras://h/n:1"),
+        ("push -D words x.sif oras://h/n:1", "push x.sif oras://h/n:1"),
         ("pull --platform linux/arm64 docker://ubuntu", "pull --arch=arm64 docker://ubuntu"),
         ("pull --arch arm64 --disable-cache docker://ubuntu", "pull --arch=arm64 docker://ubuntu"),
         ("inspect -j -d x.sif", "inspect --json --deffile x.sif"),

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
+from urllib.parse import parse_qs, urlsplit
 
 from sealift.core.digest import Digest, sha256
 from sealift.oci import mediatypes
@@ -59,6 +60,8 @@ class Server:
         self.seen: list[Seen] = []
         self.handlers: list[Handler] = []
         self.faults: list[tuple[str, Reply]] = []
+        self.hungry: list[int] = []
+        """For the next requests that have a body: after how many bytes of it the connection breaks."""
         self._guard = threading.Lock()
         server = self
 
@@ -67,16 +70,20 @@ class Server:
             disable_nagle_algorithm = True
 
             def handle_any(self) -> None:
-                body = self.rfile.read(int(self.headers.get("content-length", "0")))
+                length = int(self.headers.get("content-length", "0"))
+                body = self.rfile.read(min(length, server.hungry.pop(0) if server.hungry and length else length))
                 seen = Seen(
                     method=self.command,
                     path=self.path,
                     headers={name.lower(): value for name, value in self.headers.items()},
                     body=body,
                 )
+                if len(body) < length:
+                    server._lost(self, seen)
+                    return
                 server._answer(self, seen)
 
-            do_GET = do_HEAD = do_POST = handle_any  # noqa: N815
+            do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -112,6 +119,13 @@ class Server:
             if answer is not None:
                 return answer
         return Reply(status=404, body=b'{"errors":[{"code":"NOT_FOUND","message":"nothing here"}]}')
+
+    def _lost(self, http: BaseHTTPRequestHandler, seen: Seen) -> None:
+        """A body that broke off: the handlers are told of what came, and nobody hears their answer."""
+        self._choose(seen)
+        http.close_connection = True
+        http.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        http.connection.close()
 
     def _answer(self, http: BaseHTTPRequestHandler, seen: Seen) -> None:
         reply = self._choose(seen)
@@ -231,3 +245,76 @@ def serving(*handlers: Handler) -> Iterator[Server]:
         yield server
     finally:
         server.stop()
+
+
+@dataclass(kw_only=True)
+class Uploads:
+    """A handler that takes blobs and manifests as the distribution specification says, into memory."""
+
+    repository: str = "org/app"
+    elsewhere: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    """Blobs of other repositories, which can be mounted."""
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    manifests: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+    """By tag: media type and bytes."""
+    sessions: dict[str, bytearray] = field(default_factory=dict)
+    begun: int = 0
+
+    def __call__(self, seen: Seen) -> Reply | None:
+        parts = urlsplit(seen.path)
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        path = parts.path.removeprefix(f"/v2/{self.repository}/")
+        if parts.path == "/v2/":
+            return Reply()
+        if path == "blobs/uploads/" and seen.method == "POST":
+            return self._begin(query)
+        if path.startswith("blobs/uploads/"):
+            return self._go_on(seen, path.removeprefix("blobs/uploads/"), query)
+        if path.startswith("blobs/") and seen.method == "HEAD":
+            return Reply(status=200 if path.removeprefix("blobs/") in self.blobs else 404)
+        if path.startswith("manifests/"):
+            return self._manifest(seen, path.removeprefix("manifests/"))
+        return None
+
+    def _begin(self, query: dict[str, str]) -> Reply:
+        found = self.elsewhere.get(query.get("from", ""), {}).get(query.get("mount", ""))
+        if found is not None:
+            self.blobs[query["mount"]] = found
+            return Reply(status=201)
+        self.begun += 1
+        self.sessions[str(self.begun)] = bytearray()
+        return Reply(status=202, headers=self._where(str(self.begun)))
+
+    def _where(self, name: str) -> dict[str, str]:
+        arrived = len(self.sessions[name])
+        location = f"/v2/{self.repository}/blobs/uploads/{name}?state={arrived}"
+        return {"Location": location, "Range": f"0-{max(0, arrived - 1)}"}
+
+    def _go_on(self, seen: Seen, name: str, query: dict[str, str]) -> Reply | None:
+        data = self.sessions.get(name)
+        if data is None:
+            return None
+        if seen.method == "GET":
+            return Reply(status=204, headers=self._where(name))
+        if seen.method == "PATCH":
+            first = int(seen.headers["content-range"].partition("-")[0])
+            if first != len(data) or query["state"] != str(first):
+                return Reply(status=416, headers=self._where(name))
+        data += seen.body
+        if seen.method == "PATCH":
+            return Reply(status=202, headers=self._where(name))
+        if sha256(bytes(data)) != query["digest"]:
+            return Reply(status=400, body=b'{"errors":[{"code":"DIGEST_INVALID","message":"wrong digest"}]}')
+        self.blobs[query["digest"]] = bytes(data)
+        del self.sessions[name]
+        return Reply(status=201)
+
+    def _manifest(self, seen: Seen, name: str) -> Reply:
+        if seen.method == "PUT":
+            kept = (seen.headers["content-type"], seen.body)
+            self.manifests[name] = self.manifests[sha256(seen.body)] = kept
+            return Reply(status=201, headers={"Docker-Content-Digest": sha256(seen.body)})
+        if name not in self.manifests:
+            return Reply(status=404)
+        media_type, data = self.manifests[name]
+        return Reply(headers={"Content-Type": media_type, "Docker-Content-Digest": sha256(data)}, body=data)

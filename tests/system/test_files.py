@@ -83,6 +83,23 @@ def test_a_killed_writer_leaves_the_old_file_and_nothing_else(tmp_path):
     assert os.listdir(tmp_path) == ["x"]
 
 
+def test_two_that_write_one_file_do_not_take_each_others_for_leftovers(tmp_path, monkeypatch):
+    path = tmp_path / "x"
+    rename = os.replace
+
+    def late(part, target):
+        monkeypatch.setattr(os, "replace", rename)
+        with atomic_file(path) as other:
+            other.write(b"other")
+        rename(part, target)
+
+    monkeypatch.setattr(os, "replace", late)
+    with atomic_file(path) as file:
+        file.write(b"one")
+    assert path.read_bytes() == b"one"
+    assert os.listdir(tmp_path) == ["x"]
+
+
 def test_leftovers_of_the_dead_are_swept_and_those_of_the_living_stay(tmp_path):
     import fcntl
 

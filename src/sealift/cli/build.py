@@ -78,6 +78,7 @@ def execute(options: argparse.Namespace) -> int:
         insecure=options.no_https,
         as_it_is=getattr(options, "as_it_is", False),
         compression=compression,
+        layers=options.layers,
         block_size=block_size,
         want_digest=options.json or options.verbose,
         flags=section_flags(options),

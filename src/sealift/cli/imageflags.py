@@ -52,6 +52,12 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--arch", metavar="ARCH", help="amd64, arm64, …; this host's when left out")
     group.add_argument("--arch-variant", metavar="V", help="of arm: 5, 6 or 7")
     group.add_argument("--compression", metavar="NAME:LEVEL", help="zstd:1…22 or gzip:1…12")
+    group.add_argument(
+        "--layers",
+        choices=("one", "steps"),
+        default="one",
+        help="of oci:… and archives: above the base",
+    )
     group.add_argument("--block-size", metavar="SIZE", help="4K … 1M, a power of two")
     group.add_argument("--mksquashfs-args", metavar="WORDS", help="-comp, -Xcompression-level and -b are understood")
     group.add_argument("--reproducible", action="store_true", help="accepted; every image is")

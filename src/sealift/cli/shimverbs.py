@@ -99,6 +99,19 @@ PULL_FLAGS = (
     Flag("allow-unauthenticated", "switch", "drop"),
 )
 
+PUSH_FLAGS = (
+    Flag("allow-unsigned", "switch", "drop", short="U"),
+    Flag("authfile", "text", "env REGISTRY_AUTH_FILE", metavar="FILE"),
+    Flag("description", "text", "drop", short="D", metavar="TEXT"),
+    Flag("docker-host", "text", "env DOCKER_HOST", metavar="URL"),
+    Flag("docker-username", "text", "env APPTAINER_DOCKER_USERNAME", metavar="NAME"),
+    Flag("docker-password", "text", "env APPTAINER_DOCKER_PASSWORD", metavar="SECRET"),
+    Flag("help", "switch", "same", short="h"),
+    Flag("library", "text", "refuse", _NO_LIBRARY, metavar="URL"),
+    Flag("no-https", "switch", "same"),
+    Flag("nohttps", "switch", "same"),
+)
+
 INSPECT_FLAGS = (
     Flag("all", "switch", "same"),
     Flag("app", "text", "same", metavar="NAME"),
@@ -147,6 +160,7 @@ class Verb(NamedTuple):
 VERBS: dict[tuple[str, ...], Verb] = {
     ("build",): Verb(("build",), BUILD_FLAGS, talks=True),
     ("pull",): Verb(("pull",), PULL_FLAGS, talks=True),
+    ("push",): Verb(("push",), PUSH_FLAGS, talks=True),
     ("inspect",): Verb(("inspect",), INSPECT_FLAGS),
     ("run-help",): Verb(("run-help",), RUN_HELP_FLAGS),
     ("cache", "list"): Verb(("cache", "list"), CACHE_LIST_FLAGS),
@@ -178,7 +192,6 @@ REFUSED: dict[tuple[str, ...], tuple[str, str]] = {
     ("oci",): ("Sealift runs OCI images directly", "apptainer exec docker://ubuntu:24.04 cat /etc/os-release"),
     ("overlay",): ("an overlay is a folder", "mkdir changes && apptainer exec --overlay changes IMAGE …"),
     ("plugin",): ("Sealift has no plugins", _REAL),
-    ("push",): (_NOT_YET, "oras push HOST/NAME:TAG IMAGE.sif"),
     ("registry",): ("Sealift reads the logins of Podman and Docker", "podman login HOST"),
     ("remote",): ("Sealift has no container library", "use docker://… or oras://…"),
     ("search",): ("Sealift has no container library", "use docker://… or oras://…"),

@@ -39,7 +39,8 @@ class Base:
     `own_above` says so of that many packs on top. `created` is in seconds since 1970, None where the base does not say.
     `layers` are the layers' digests where it has such, and `source` is where they can be had again. `complete` says
     that it is an image of ours that came back as it was: nothing needs to be added to it. `oci_config` is what a SIF
-    keeps of the config of the image that it was made of, and `noted` the layers of that, where ours says so.
+    keeps of the config of the image that it was made of; `noted` are the layers of that and `tree` its own tree's
+    digest, where an image of ours says so.
     """
 
     packs: tuple[str, ...]
@@ -54,6 +55,7 @@ class Base:
     complete: bool = False
     oci_config: bytes = b""
     noted: tuple[str, ...] = ()
+    tree: str = ""
 
     @property
     def config_to_add(self) -> ImageConfig | None:
@@ -200,7 +202,8 @@ def returned(shop: Workshop, base: Base, notes: Mapping[str, object]) -> Base:
     tree = notes.get("tree_digest")
     if not isinstance(tree, str) or not has_tree(shop, base.packs, base.keys, tree):
         return base
-    return replace(base, complete=True, origin=str(notes.get("origin", base.origin)), noted=_noted_layers(notes))
+    origin = str(notes.get("origin", base.origin))
+    return replace(base, complete=True, origin=origin, noted=_noted_layers(notes), tree=tree)
 
 
 def _noted_layers(notes: Mapping[str, object]) -> tuple[str, ...]:

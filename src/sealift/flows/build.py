@@ -232,6 +232,7 @@ def _with_last_layer(
         oci_config=oci_config_json(base.config) if base.config is not None else b"",
         origin=base.origin,
         base=base,
+        above=len(uppers) + 1,
     )
 
 

@@ -16,6 +16,7 @@ from sealift.core.tree import show_path
 from sealift.flows.known import known_target, note_target
 from sealift.flows.ready import Finished, Ready, Written
 from sealift.flows.requests import BuildResult
+from sealift.flows.steps import note_steps
 from sealift.flows.targets import Target
 from sealift.flows.workshop import Workshop, digest_of, name_of
 from sealift.normalise.plan import Plan, follow_source, plan_normalising
@@ -79,7 +80,7 @@ def identity_of(shop: Workshop, ready: Ready, target: Target) -> str:
 def _of_layers(shop: Workshop, ready: Ready) -> str:
     """What decides an OCI image's bytes beyond a SIF's."""
     config = ready.base.config if ready.base is not None else None
-    return digest_of(config.raw.hex() if config is not None else "", shop.request.compression)
+    return digest_of(config.raw.hex() if config is not None else "", shop.request.compression, shop.request.layers)
 
 
 def _merge_and_write(shop: Workshop, ready: Ready, target: Target) -> dict[str, Any]:
@@ -89,6 +90,7 @@ def _merge_and_write(shop: Workshop, ready: Ready, target: Target) -> dict[str, 
         with shop.watch.measure("write"):
             written = _write(shop, image, target)
         shop.events(Ended(task="write"))
+        note_steps(shop, ready, image.tree)
         return {
             "tree_digest": image.tree,
             "entries": len(image.merged.tree),

@@ -56,7 +56,8 @@ def check_layout(folder: str, tag: str, *, text: str, force: bool) -> None:
         if not force and any(_names(item, tag) for item in _index(folder)["manifests"]):
             called = f"an image called `{tag}`" if tag else "an image without a tag"
             raise UsageError(f"`{text}`: there is {called}", hints=("replace it: add -F", "or give another tag"))
-    elif os.listdir(folder):
+    elif not all(name == "blobs" or name.startswith(".oci-layout.") for name in os.listdir(folder)):
+        # What another build has there that began a moment ago, or was killed, is no reason.
         raise UsageError(
             f"`{folder}` is a folder that holds no OCI layout, and nothing is added to it",
             hints=(f"name a folder that is not there yet: oci:{folder.rstrip('/')}/image:latest",),
@@ -65,10 +66,11 @@ def check_layout(folder: str, tag: str, *, text: str, force: bool) -> None:
 
 def write_layout(folder: str, tag: str, image: OciImage, *, events: Events) -> None:
     """Add the image to the layout in `folder`, which is made when it is missing, in place of one of the same tag."""
-    made = not os.path.lexists(folder)
+    made = False
     try:
-        if made:
+        with contextlib.suppress(FileExistsError):  # another build may be making it, too
             os.mkdir(folder)
+            made = True
         for sub in ("blobs", "blobs/sha256"):
             with contextlib.suppress(FileExistsError):
                 os.mkdir(os.path.join(folder, sub))

@@ -164,7 +164,7 @@ def layer_as_it_is(layer: Layer, source: OciSource) -> ImageLayer:
 
 def squeezed(shop: Workshop, layer: Layer) -> ImageLayer:
     """A layer of `docker save`, which holds layers uncompressed: as it would be in a registry."""
-    from sealift.flows.ociout import kept_layer, layer_compression, layer_task
+    from sealift.flows.ocilayers import kept_layer, layer_compression, layer_task
     from sealift.packs.squeeze import FORMAT, squeeze
 
     compression = layer_compression(shop)

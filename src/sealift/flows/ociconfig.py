@@ -44,8 +44,17 @@ _NOT_KEPT = frozenset({"OnBuild", "Image", "ArgsEscaped", "Hostname", "Domainnam
 """What Docker wrote for its own builds."""
 
 
-def configure(shop: Workshop, finished: Finished, base: ImageConfig | None, diff_ids: Sequence[Digest]) -> Document:
-    """The config as a document, made of that of the `base`; says so where the environment takes a shell."""
+def configure(
+    shop: Workshop,
+    finished: Finished,
+    base: ImageConfig | None,
+    diff_ids: Sequence[Digest],
+    names: Sequence[str] = ("",),
+) -> Document:
+    """The config as a document, made of that of the `base`; says so where the environment takes a shell.
+
+    `names` are those of the layers on top that are ours, `""` for one that holds all.
+    """
     ready = finished.ready
     raw = _object(json.loads(base.raw)) if base is not None and base.raw else {}
     root = tree_root(finished.merged)
@@ -74,7 +83,7 @@ def configure(shop: Workshop, finished: Finished, base: ImageConfig | None, diff
         run=run,
         created=created,
         diff_ids=diff_ids,
-        history=_history(raw, len(diff_ids) - 1, created),
+        history=_history(raw, len(diff_ids) - len(names), created, names),
     )
 
 
@@ -153,13 +162,14 @@ def image_environment(root: Root, base: ImageConfig | None) -> PlainEnvironment:
     return plain_environment(scripts, start)
 
 
-def _history(raw: Mapping[str, Any], below: int, created: str) -> list[dict[str, Any]]:
+def _history(raw: Mapping[str, Any], below: int, created: str, names: Sequence[str]) -> list[dict[str, Any]]:
     """The base's history where it fits its layers, else a line for each: engines count one against the other."""
     listed = raw.get("history")
     history = [_object(item) for item in listed] if isinstance(listed, list) else []
     if sum(1 for item in history if not item.get("empty_layer")) != below:
         history = [{"created": created, "created_by": "a layer of the base"} for _ in range(below)]
-    return [*history, {"created": created, "created_by": "sealift build", "comment": "all that is above the base"}]
+    ours = [name or "all that is above the base" for name in names]
+    return [*history, *({"created": created, "created_by": "sealift build", "comment": comment} for comment in ours)]
 
 
 def _object(value: object) -> dict[str, Any]:

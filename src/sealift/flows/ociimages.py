@@ -17,6 +17,7 @@ from sealift.errors import ImageError, UsageError
 from sealift.flows.base import Base, fetch_base, open_local_image
 from sealift.flows.ready import Ready
 from sealift.flows.returning import ready_as_it_was
+from sealift.flows.steps import with_steps
 from sealift.flows.workshop import Workshop
 from sealift.oci import mediatypes
 from sealift.oci.encode import Document, manifest_document
@@ -45,8 +46,13 @@ def opened_to_send(shop: Workshop, text: str) -> Iterator[Sendable]:
     from sealift.flows.finish import finished
     from sealift.flows.ociout import oci_image
 
-    ready = ready_to_send(shop, _local(shop, source, text))
+    base = _local(shop, source, text)
+    ready = ready_to_send(shop, base)
+    if shop.request.layers == "steps":
+        ready = with_steps(shop, ready, base.tree)
     with finished(shop, ready, layered=True) as made, oci_image(shop, made) as image:
+        if ready.above and made.tree != base.tree:
+            raise ImageError(f"the steps of `{text}` make another image", hints=("leave out --layers",))
         yield Sendable(image=image, tree=made.tree)
 
 

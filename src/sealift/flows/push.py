@@ -18,7 +18,6 @@ from sealift.flows.registryout import Sent, layer_blobs, send
 from sealift.flows.requests import BuildRequest, Layers
 from sealift.flows.targets import Target, check_target
 from sealift.flows.workshop import Workshop, open_workshop
-from sealift.oci.image import OciImage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,8 +129,10 @@ def _push_layers(shop: Workshop, destination: Reference | EngineStore | Target) 
                 unchanged = not give(image, destination, shop.request.environment, events=shop.events)
                 image, reference = in_ocis_words(image), destination.name
             case Target():
+                from sealift.flows.ociout import write_image
+
                 image = in_ocis_words(image)
-                _write(shop, image, destination)
+                write_image(shop, image, destination)
                 reference, unchanged = destination.text, False
         return Pushed(
             image=shop.request.spec,
@@ -143,18 +144,6 @@ def _push_layers(shop: Workshop, destination: Reference | EngineStore | Target) 
             unchanged=unchanged,
             sent=sent,
         )
-
-
-def _write(shop: Workshop, image: OciImage, target: Target) -> None:
-    from sealift.flows.layouts import write_archive, write_layout
-
-    match target.kind:
-        case "oci":
-            write_layout(target.place, target.tag, image, events=shop.events)
-        case "docker-archive":
-            write_archive(target.place, "", image, docker_name=target.tag, events=shop.events)
-        case _:
-            write_archive(target.place, target.tag, image, events=shop.events)
 
 
 def _check_image(request: PushRequest) -> None:

@@ -15,7 +15,8 @@ from sealift.packs.merge import Merged
 class Ready:
     """Everything that an image is made of. `names` call the packs for people; `digests` are the layers' where known.
 
-    `as_it_was` says that nothing was added to the `base`, which is an image of ours already.
+    `above` of the packs, the last ones, are what was made on the base. `as_it_was` says that nothing was added to the
+    `base`, which is an image of ours already.
     """
 
     packs: tuple[str, ...]
@@ -28,6 +29,7 @@ class Ready:
     oci_config: bytes = b""
     origin: str = ""
     base: Base | None = None
+    above: int = 0
     as_it_was: bool = False
 
 

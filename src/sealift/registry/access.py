@@ -275,7 +275,7 @@ class Access:
                     more = "send" if endpoint.push else "fetch"
                     hints = (f"those who log in may {more} more: docker login {endpoint.registry}", *_LOGIN_HINTS)
                 return UnreachableError(f"`{endpoint.registry}` says that we ask too often{said}", hints=hints)
-            case status if status >= 500:
+            case status if status >= 500 and (status in RETRY_STATUSES or not endpoint.push):
                 return UnreachableError(f"`{endpoint.registry}` answered with {status} for {what}{said}")
             case status:
                 text = f"`{endpoint.registry}` answered with {status} for {what}{said}"

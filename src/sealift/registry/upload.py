@@ -165,10 +165,11 @@ class _Sending:
                 break
             except _LostError:
                 pass
-            except RefusedError as refusal:
-                if refusal.status == 413 and self._repository.shrink():
+            except (NotFoundError, RefusedError) as refusal:
+                too_large = isinstance(refusal, RefusedError) and refusal.status == 413
+                if too_large and self._repository.shrink():
                     whole = False
-                elif refusal.status != 413 and not whole and self._content.size > self._piece:
+                elif not too_large and not whole and self._content.size > self._piece:
                     whole = True
                 else:
                     raise
@@ -276,7 +277,7 @@ class _Sending:
             place = f"{location}{'&' if '?' in location else '?'}digest={quote(self._content.digest)}"
             try:
                 answer = self._repository.once(
-                    "PUT", place, self._retries, headers=headers, body=body, accept=(201, 204)
+                    "PUT", place, self._retries, headers=headers, body=body, accept=(200, 201, 204)
                 )
             except (BrokenError, BusyError) as error:
                 pause(self._retries, error)

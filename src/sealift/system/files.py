@@ -52,7 +52,15 @@ def atomic_file(path: str | os.PathLike[str], *, mode: int = 0o666, replace: boo
 
 
 def _open_part(folder: str, part: str, mode: int) -> tuple[int, bool]:
-    """A new file in `folder` and whether it is nameless."""
+    """A new file in `folder`, which we hold the lock of, and whether it is nameless."""
+    descriptor, nameless = _open_new(folder, part, mode)
+    # A nameless one gets a name for a moment, too, before it is renamed.
+    with contextlib.suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return descriptor, nameless
+
+
+def _open_new(folder: str, part: str, mode: int) -> tuple[int, bool]:
     if hasattr(os, "O_TMPFILE") and os.path.exists("/proc/self/fd"):
         try:
             return os.open(folder, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, mode), True
@@ -60,10 +68,7 @@ def _open_part(folder: str, part: str, mode: int) -> tuple[int, bool]:
             # What a file system without nameless files answers differs: EOPNOTSUPP, EISDIR, EINVAL or ENOENT.
             if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
                 raise
-    descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    with contextlib.suppress(OSError):
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return descriptor, False
+    return os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), False
 
 
 def _sweep_parts(folder: str, name: str) -> None:
