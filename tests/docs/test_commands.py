@@ -37,6 +37,7 @@ def test_its_commands_work(block: Block, tmp_path, registry, debian_oci):
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "SEALIFT_CACHE_DIR": str(tmp_path / "cache"),
         "CONTAINERS_REGISTRIES_CONF": str(conf),
+        "REGISTRY": registry.host,
     }
     for command in block.commands:
         done = subprocess.run(
