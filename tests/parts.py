@@ -61,6 +61,7 @@ PARTS = (
     _programs("squashfuse", packages=("squashfuse",)),
     _programs("fuse-overlayfs", packages=("fuse-overlayfs",)),
     _programs("umoci", packages=("umoci",)),
+    _programs("shellcheck", packages=("shellcheck",)),
     _programs("ldconfig", packages=("libc-bin",)),
     _programs("make", packages=("make",)),
     _programs("chromium", packages=browser.PACKAGES),

@@ -41,6 +41,7 @@ COMMANDS = {
     "run-help": ("inspection", "show the help that an image has"),
     "size": ("size", "show where the bytes of an image went, and what builds left in it"),
     "sif": ("sif", "list, show or dump what is in a SIF"),
+    "job": ("job", "write a job's batch script, send it, tell how it is"),
     "sites": ("sites", "show what is known of the machines that images are meant for"),
     "mpi": ("mpi", "show what MPI an image has, and check that its ranks reach each other"),
     "doctor": ("doctor", "show what this host can do, and what mends the rest"),
@@ -49,7 +50,7 @@ COMMANDS = {
 }
 """A verb, the module that declares and runs it, and its line in the overview."""
 
-SELF_PARSED = ("run",)
+SELF_PARSED = ("run", "job")
 """Modules that read their words themselves and offer `run_command(verb, words)`."""
 
 EPILOG = """\

@@ -1,0 +1,389 @@
+"""The story of `job`: an image, a site and a command become a batch script; it is sent, waited for, and asked about."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from sealift.core.event import Events, Said, ignore
+from sealift.core.launch import Bind, Communication, LaunchPlan
+from sealift.core.mpi import Model, Wireup
+from sealift.core.reference import Reference, parse_source
+from sealift.engines.binds import parse_binds
+from sealift.errors import FetchError, HostError, ImageError, ToolError, UsageError
+from sealift.flows.sites import detect_site, find_site
+from sealift.jobs.image import LARGE
+from sealift.jobs.job import ENGINES, FILE_ENGINES, Engine, Job, JobImage, Kind, Stage
+from sealift.jobs.script import script
+from sealift.jobs.settle import Settled, Wish, settle
+from sealift.jobs.status import SACCT_FIELDS, JobState, read_sacct, read_scontrol, worst
+from sealift.jobs.words import with_variables
+from sealift.sites.profile import Profile
+
+LARGE_FOR_NODES = 2
+"""From so many nodes on a large image is copied to each."""
+_SHARE_OF_MEMORY = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRequest:
+    """What a person typed. `stage` is `auto`, `shared` or `node`; `binds` are those of `-B`, as typed."""
+
+    image: str
+    site: str
+    environment: Mapping[str, str]
+    command: tuple[str, ...] = ()
+    engine: str = "auto"
+    wish: Wish = field(default_factory=Wish)
+    binds: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    pwd: str | None = None
+    stage: str = "auto"
+    mpi_model: Model | None = None
+    insecure: bool = False
+    events: Events = ignore
+
+
+def plan_job(request: JobRequest) -> Job:
+    """Everything that the script says, as a value. UsageError for what the site, the engine or the image refuses."""
+    site = _site(request)
+    settled = settle(_named(request), site)
+    for warning in settled.warnings:
+        request.events(Said(text=warning, level="warning"))
+    engine = _engine(request, site)
+    image = _file_image(request, site) if engine in FILE_ENGINES else _registry_image(request, engine)
+    if not request.command and image.form == "file" and not image.prepared:
+        raise UsageError(f"`{request.image}` has no runscript", hints=("name the program: sealift job … -- PROGRAM",))
+    wireup = _wireup(request, settled.kind, site, engine)
+    plan = LaunchPlan(
+        image=request.image,
+        action="exec" if request.command else "run",
+        command=request.command,
+        binds=_binds(request),
+        env={name: with_variables(value) for name, value in request.env.items()},
+        pwd=request.pwd,
+        nv=bool(settled.orders.gpus_per_node) and site.text("gpu.vendor", "nvidia") == "nvidia",
+        rocm=bool(settled.orders.gpus_per_node) and site.text("gpu.vendor") == "amd",
+        communication=_communication(settled, site, engine, wireup),
+    )
+    return Job(
+        plan=plan,
+        kind=settled.kind,
+        engine=engine,
+        site=site,
+        orders=settled.orders,
+        image=image,
+        stage=_stage(request.stage, image, settled, site),
+        workers=settled.workers,
+        wireup=wireup,
+        variables=_variables(site, request.environment),
+        folders={bind.source: not os.path.isfile(bind.source) for bind in plan.binds},
+        notes=_notes(engine, site),
+    )
+
+
+def written(request: JobRequest) -> str:
+    """The batch script of a request."""
+    return script(plan_job(request))
+
+
+def _site(request: JobRequest) -> Profile:
+    name = request.site or detect_site(request.environment)
+    if not name:
+        raise UsageError("for which site?", hints=("--site perlmutter", "any other with Slurm: --site slurm"))
+    return find_site(name, request.environment, today="")
+
+
+def _named(request: JobRequest) -> Wish:
+    """The job's name: what was ordered, else the image's."""
+    if request.wish.name:
+        return request.wish
+    stem = re.sub(r"[:@].*$", "", os.path.basename(request.image.rstrip("/")))
+    name = re.sub(r"\.(sif|sqfs|squashfs|sqsh|img|simg)$", "", stem)
+    return replace(request.wish, name=re.sub(r"[^A-Za-z0-9._-]", "-", name) or "job")
+
+
+# The engine
+
+
+def _engine(request: JobRequest, site: Profile) -> Engine:
+    title = site.text("site.title", site.name)
+    in_registry = request.image.startswith("docker://")
+    if request.engine != "auto":
+        found = next((name for name in ENGINES if name == request.engine), None)
+        if found is None:
+            raise UsageError(
+                f"jobs with `{request.engine}` are not written yet", hints=(f"engines: {', '.join(ENGINES)}",)
+            )
+        _check_form(request, found, site)
+        return found  # type: ignore[return-value]  # it is one of them
+    wanted = [name for name in site.texts("engines.order") if name in ENGINES and (name in FILE_ENGINES) != in_registry]
+    if wanted:
+        return wanted[0]  # type: ignore[return-value]  # it is one of them
+    if in_registry:
+        raise UsageError(
+            f"the engines of {title} run files, and `{request.image}` is in a registry",
+            hints=(f"fetch it first: sealift pull image.sif {request.image}",),
+        )
+    request.events(Said(text=f"the engines of {title} take no SIF: Sealift's own runs it"))
+    return "embedded"
+
+
+def _check_form(request: JobRequest, engine: str, site: Profile) -> None:
+    in_registry = request.image.startswith("docker://")
+    if in_registry == (engine not in FILE_ENGINES):
+        return
+    if in_registry:
+        raise UsageError(
+            f"{engine} runs files in jobs, and `{request.image}` is in a registry",
+            hints=(f"fetch it first: sealift pull image.sif {request.image}",),
+        )
+    registry = site.text("registry.host") or "REGISTRY"
+    stem = os.path.splitext(os.path.basename(request.image))[0]
+    target = f"docker://{registry}/PROJECT/{stem}:1"
+    raise UsageError(
+        f"{engine} runs what is in a registry, and `{request.image}` is a file",
+        hints=(f"sealift push {shlex.quote(request.image)} {target}", f"sealift job {target} …"),
+    )
+
+
+# The image
+
+
+def _file_image(request: JobRequest, site: Profile) -> JobImage:
+    from sealift.engines.embedded.image import find_image
+    from sealift.evidence.opening import open_image
+    from sealift.store.hashing import digest_file
+
+    text = request.image
+    if ":" in text and not os.path.exists(text):
+        raise UsageError(
+            f"a job wants a file that all nodes see, not `{text}`",
+            hints=(f"make it one: sealift build image.sif {shlex.quote(text)}",),
+        )
+    found = find_image(text, cwd=os.getcwd())
+    if found.kind == "folder":
+        raise UsageError(f"`{text}` is a folder", hints=(f"make an image of it: sealift build image.sif {text}",))
+    wanted = site.text("node.architecture")
+    if found.architecture is not None and wanted and found.architecture.oci != wanted:
+        raise ImageError(
+            f"`{text}` is for {found.architecture.oci}, and nodes of {site.text('site.title', site.name)} are {wanted}",
+            hints=(f"build one for them: sealift build --arch {wanted} …",),
+        )
+    with open_image(text) as image:
+        prepared = image.root.look("/.singularity.d/actions/exec").kind == "file"
+    return JobImage(
+        form="file",
+        reference=os.path.realpath(text),
+        digest=digest_file(text, "sha256"),
+        size=os.path.getsize(text),
+        offset=found.offset,
+        prepared=prepared,
+    )
+
+
+def _registry_image(request: JobRequest, engine: str) -> JobImage:
+    source = parse_source(request.image)
+    assert isinstance(source, Reference), source
+    digest = source.digest or _current_digest(request, source)
+    if engine == "shifter" and not source.tag and source.digest:
+        raise UsageError(
+            f"Shifter knows images by tags, and `{request.image}` has none", hints=("docker://HOST/NAME:TAG",)
+        )
+    # Under its whole name, for podman-hpc finds no other by a digest.
+    return JobImage(
+        form="registry",
+        reference=source.name + (f":{source.tag}" if source.tag else ""),
+        digest=digest or "",
+        prepared=False,
+    )
+
+
+def _current_digest(request: JobRequest, reference: Reference) -> str:
+    """The digest that the tag names now; empty, with a warning, where the registry does not say."""
+    import threading
+
+    from sealift.bases.open import Network, opened_registry
+    from sealift.registry import Patience
+
+    network = Network(env=request.environment, insecure=request.insecure, patience=Patience(tries=2, first=0.2))
+    try:
+        with opened_registry(network, threading.Event(), ignore) as (registry, _):
+            return registry.current_digest(reference) or ""
+    except FetchError as error:
+        request.events(
+            Said(
+                text=f"{error.message}; the job takes what the tag names then",
+                level="warning",
+                hint=f"pin it: {request.image}@sha256:…",
+            )
+        )
+        return ""
+
+
+def _binds(request: JobRequest) -> tuple[Bind, ...]:
+    """The binds of `-B`, with `$NAME` left to the job; relative sources are below the folder where this is typed."""
+    found = []
+    for text in request.binds:
+        for bind in parse_binds(text):
+            source = with_variables(os.path.expanduser(bind.source), path=True)
+            destination = with_variables(bind.destination, path=True)
+            if not source.startswith("/"):
+                source = os.path.join(os.getcwd(), source)
+            if not destination.startswith("/"):
+                raise UsageError(
+                    f"the target of a bind must be an absolute path, not `{bind.destination}`",
+                    hints=(f"-B {bind.source}:/{bind.destination}",),
+                )
+            found.append(Bind(source=source, destination=destination, read_only=bind.read_only))
+    return tuple(found)
+
+
+# What ranks talk by
+
+
+def _wireup(request: JobRequest, kind: Kind, site: Profile, engine: Engine) -> Wireup:
+    if kind not in ("mpi", "gpu-mpi"):
+        return Wireup()
+    gpu = kind == "gpu-mpi"
+    if engine not in FILE_ENGINES:
+        return Wireup(
+            model="injected",
+            pmi=site.text("mpi.pmi.host"),
+            communication="gpu-mpi" if gpu else "mpi",
+            notes=(
+                "nobody looked into the image for its MPI: sealift mpi show FILE does, in the SIF of the same build",
+            ),
+        )
+    from sealift.engines.wireup import wire_up
+    from sealift.evidence.mpi import find_mpi
+    from sealift.evidence.opening import open_image
+
+    with open_image(request.image) as image:
+        found = find_mpi(image, request.command[0] if request.command else "")
+    # All ranks of a node are in one container, and one user namespace, where the job makes it itself.
+    return wire_up(
+        found, site, engine="one container a node" if engine == "embedded" else engine, gpu=gpu, model=request.mpi_model
+    )
+
+
+def _communication(settled: Settled, site: Profile, engine: Engine, wireup: Wireup) -> Communication:
+    if settled.kind in ("mpi", "gpu-mpi"):
+        return wireup.communication
+    if settled.kind == "single" or settled.orders.nodes == 1 or not settled.orders.gpus_per_node:
+        return "none"
+    if engine in FILE_ENGINES:
+        return "nccl" if site.below("nccl.env") else "none"
+    return "nccl" if site.texts(f"engines.{engine}.nccl_flags") else "none"
+
+
+# Where things lie
+
+
+def _stage(wanted: str, image: JobImage, settled: Settled, site: Profile) -> Stage:
+    if wanted not in ("auto", "shared", "node"):
+        raise UsageError(f"`--stage {wanted}` is not known", hints=("auto, shared or node",))
+    if image.form == "registry":
+        if wanted == "node":
+            raise UsageError("`--stage node` is for files: the engine keeps this image itself")
+        return "shared"
+    if wanted != "auto":
+        return "node" if wanted == "node" else "shared"
+    # Where nodes have no disk, /tmp is their memory: a small share of it is worth it.
+    room = site.number("node.memory_gb") * 1e9 / _SHARE_OF_MEMORY
+    many = settled.orders.nodes >= LARGE_FOR_NODES
+    return "node" if many and LARGE <= image.size <= room else "shared"
+
+
+def _variables(site: Profile, environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The variables by which the site names its file systems; where little is known of it, those that are set here."""
+    names = [site.text(f"filesystems.{name}.variable") for name in site.names_below("filesystems")]
+    known = site.text("site.kind") == "cluster"
+    return tuple(name for name in dict.fromkeys(names) if name and name != "HOME" and (known or environment.get(name)))
+
+
+def _notes(engine: Engine, site: Profile) -> tuple[str, ...]:
+    if site.text(f"engines.{engine}.status") == "deprecated":
+        fact = site.fact(f"engines.{engine}.status")
+        return (f"{engine} is deprecated here: {fact.note if fact else ''}".rstrip(": "),)
+    return ()
+
+
+# Slurm
+
+
+def submit(text: str, environment: Mapping[str, str]) -> str:
+    """Send a script; the job's number. HostError where there is no Slurm, ToolError with its words where it refuses."""
+    out = _slurm(("sbatch", "--parsable"), environment, stdin=text.encode())
+    return out.strip().partition(";")[0]
+
+
+def status(job: str, environment: Mapping[str, str]) -> tuple[JobState, ...]:
+    """What Slurm knows of a job (of all of one's own where it is empty), the tasks of an array one by one.
+
+    HostError where it knows nothing.
+    """
+    if not job:
+        listed = _slurm(("squeue", "--noheader", "--me", "--format=%A"), environment).split()
+        return tuple(state for each in dict.fromkeys(listed) for state in _known(each, environment))
+    if not re.fullmatch(r"\d+(_\d+)?", job):
+        raise UsageError(f"`{job}` is not a job's number", hints=("sealift job status 1234",))
+    found = _known(job, environment)
+    if not found:
+        raise HostError(f"Slurm knows no job {job} any more", hints=("what is there: sealift job status",))
+    return found
+
+
+def _known(job: str, environment: Mapping[str, str]) -> tuple[JobState, ...]:
+    try:
+        return read_scontrol(_slurm(("scontrol", "--oneliner", "show", "job", job), environment))
+    except ToolError:
+        pass  # it ended some minutes ago
+    fields = ",".join(f"{name}%200" if name in ("JobName", "NodeList", "WorkDir") else name for name in SACCT_FIELDS)
+    try:
+        words = ("sacct", "--parsable2", "--noheader", "--allocations", f"--jobs={job}", f"--format={fields}")
+        return read_sacct(_slurm(words, environment))
+    except (ToolError, HostError):
+        return ()  # a cluster without accounting
+
+
+def wait(
+    job: str,
+    environment: Mapping[str, str],
+    *,
+    events: Events = ignore,
+    sleep: Callable[[float], None] = time.sleep,
+    longest: float = 15.0,
+) -> tuple[JobState, ...]:
+    """Wait for the end of a job, or of all tasks of an array; asks Slurm seldom. Each change of state is an event."""
+    pause, before = 0.5, ""
+    while True:
+        states = status(job, environment)
+        told = [f"{state.state} ({state.reason})" if state.reason else state.state for state in states]
+        words = ", ".join(dict.fromkeys(told))
+        if words != before:
+            events(Said(text=f"job {job}: {words}"))
+            before = words
+        if all(state.ended for state in states):
+            return states
+        sleep(pause)
+        pause = min(pause * 1.5, longest)
+
+
+def _slurm(argv: tuple[str, ...], environment: Mapping[str, str], *, stdin: bytes = b"") -> str:
+    from sealift.system.process import find_program, run
+
+    program = find_program(argv[0], path=environment.get("PATH"))
+    if program is None:
+        raise HostError(
+            f"`{argv[0]}` is not installed: this is no machine with Slurm",
+            hints=("print the script: leave out --submit",),
+        )
+    return run((program, *argv[1:]), env=environment, stdin=stdin).out.decode(errors="replace")
+
+
+__all__ = ["JobRequest", "Wish", "plan_job", "status", "submit", "wait", "worst", "written"]

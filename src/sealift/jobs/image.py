@@ -1,0 +1,114 @@
+"""The job's image under the name that each engine has for it, and the lines that make sure of it before ranks start."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from sealift.engines.clean.image import StoredImage
+from sealift.jobs.job import Job, JobImage
+from sealift.jobs.parts import part
+from sealift.jobs.words import at_run_time, command, quoted
+
+LARGE = 1_000_000_000
+"""From this size on many nodes read a copy of their own, or a striped file."""
+
+
+def stored(image: JobImage, *, engine: str) -> StoredImage:
+    """The image as an engine with a store of its own calls it."""
+    if engine == "shifter":
+        # Shifter knows tags; a digest has no place in its names.
+        return StoredImage(reference=image.reference, prepared=image.prepared)
+    return StoredImage(reference=pinned(image), prepared=image.prepared)
+
+
+def shown(job: Job) -> str:
+    """The image in the words of the job's engine."""
+    return job.image.reference if job.image.form == "file" else stored(job.image, engine=job.engine).reference
+
+
+def pinned(image: JobImage) -> str:
+    """The reference by its digest, for that names one image for ever; the tag where no digest is known."""
+    if not image.digest:
+        return image.reference
+    return f"{re.sub(r':[^:/]*$', '', image.reference)}@{image.digest}"
+
+
+def staging(job: Job) -> tuple[str, ...]:
+    """The lines that check the image, and bring it where the ranks find it."""
+    if job.image.form == "file":
+        return tuple(_file(job))
+    return tuple(_podman_hpc(job) if job.engine == "podman-hpc" else _shifter(job))
+
+
+def _file(job: Job) -> Iterator[str]:
+    image = job.image
+    yield f"image={quoted(image.reference)}"
+    yield f"# The image of which this script was made ({_megabytes(image.size)}), and no other."
+    yield f'echo "{image.digest.removeprefix("sha256:")}  $image" | sha256sum --check --status ||'
+    yield '    stop "$image is not the image that this job was written for: make the script again"'
+    if job.stage == "node":
+        yield "# A copy on each node, by Slurm's own broadcast: then the ranks ask nothing of the shared file system."
+        yield "copy=/tmp/sealift-$SLURM_JOB_ID-${image##*/}"
+        yield 'sbcast --force "$image" "$copy" || stop "the image cannot be copied to the nodes"'
+        yield "image=$copy"
+        if job.engine == "embedded":
+            yield "export SEALIFT_COPIED=yes"
+        else:
+            yield "# Somebody on each node takes it away, however the job ends."
+            yield "IFS= read -r -d '' keeper <<'KEEPER' || :"
+            yield from part("keeper").splitlines()
+            yield "KEEPER"
+            yield f"coproc COPIES {{ exec {command(each_node())} \\"
+            yield '    bash -c "$keeper" keeper "$copy"; }'
+            yield "keepers=$COPIES_PID keep=${COPIES[1]}"
+    elif image.size >= LARGE and job.orders.nodes > 1 and _is_lustre(job):
+        yield "# Many nodes read this file at once: spread it over the storage targets, once, before the job:"
+        yield f"#   lfs migrate -c -1 {quoted(image.reference)}"
+        yield "# or give each node a copy of its own: sealift job --stage node …"
+    yield "export SEALIFT_IMAGE=$image"
+
+
+def _is_lustre(job: Job) -> bool:
+    return "stripe" in job.site.text("filesystems.scratch.note")
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= LARGE else f"{size / 1e6:.1f} MB"
+
+
+def _podman_hpc(job: Job) -> Iterator[str]:
+    reference = quoted(pinned(job.image))
+    yield "# Pulled and squashed once, before ranks start: each of them would begin to pull otherwise. The squashed"
+    yield "# copy lies on scratch, where all nodes see it, and where files that nobody read for weeks are removed."
+    yield f"image={reference}"
+    yield "squashed() {"
+    yield "    local id"
+    yield "    id=$(podman-hpc image inspect --format '{{.Id}}' \"$image\" 2>/dev/null) || return 1"
+    yield "    podman-hpc images --no-trunc --format '{{.ID}} {{.ReadOnly}}' | grep -x \"sha256:$id true\" >/dev/null"
+    yield "}"
+    yield 'squashed || podman-hpc pull "$image" || stop "$image cannot be pulled: try it on a login node"'
+    yield 'squashed || podman-hpc migrate "$image" || :'
+    yield 'squashed || stop "$image is not squashed, so that other nodes do not see it"'
+
+
+def _shifter(job: Job) -> Iterator[str]:
+    yield "# The header named the image, and each node has mounted it. Its identifier, for the record:"
+    yield f"image=docker:{quoted(job.image.reference)}"
+    yield 'shifterimg lookup "$image" || stop "$image is not there: shifterimg pull $image"'
+
+
+def each_node() -> tuple[str, ...]:
+    """`srun` with one task on each node, beside all others."""
+    return (
+        *("srun", "--overlap", "--mpi=none", "--cpu-bind=none", f"--nodes={at_run_time('SLURM_NNODES')}"),
+        *(f"--ntasks={at_run_time('SLURM_NNODES')}", "--ntasks-per-node=1"),
+        f"--cpus-per-task={at_run_time('SLURM_CPUS_ON_NODE')}",
+    )
+
+
+def cleaning(job: Job) -> tuple[str, ...]:
+    """The lines that let the nodes' copies be taken away."""
+    if job.stage != "node" or job.engine not in ("apptainer", "singularity"):
+        return ()
+    return ("exec {keep}>&-", 'wait "$keepers"')

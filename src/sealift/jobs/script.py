@@ -1,0 +1,105 @@
+"""A job's script, put together: what Slurm is asked for, the image, the ranks, the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sealift import __version__
+from sealift.jobs import kinds
+from sealift.jobs.header import header
+from sealift.jobs.image import cleaning, shown, staging
+from sealift.jobs.job import Job
+from sealift.jobs.nodes import containers, ending
+from sealift.jobs.parts import heredoc, part
+from sealift.jobs.ranks import complete, rank
+from sealift.jobs.words import command, variables_in
+
+_SAID = {
+    "single": "one program, which knows nothing of the others",
+    "mpi": "ranks that talk by MPI",
+    "gpu-mpi": "ranks that talk by MPI, with buffers on GPUs",
+    "pytorch": "torchrun, once a node, which starts the workers of its node",
+    "pytorch-tasks": "one task a GPU, with PyTorch's rendezvous set",
+    "jax": "one task a GPU, with JAX's coordinator set",
+}
+
+
+def script(job: Job) -> str:
+    """The batch script of `job`; the same job gives the same text."""
+    return "\n".join(_lines(job)) + "\n"
+
+
+def _lines(job: Job) -> Iterator[str]:
+    yield "#!/bin/bash"
+    yield from _preface(job)
+    yield from header(job)
+    yield ""
+    yield from _beginning(job)
+    yield ""
+    yield from staging(job)
+    for lines in (kinds.rendezvous(job), containers(job)):
+        if lines:
+            yield ""
+            yield from lines
+    yield ""
+    yield "# What each rank does."
+    yield from heredoc("rank", rank(job))
+    yield ""
+    yield from _step(job)
+
+
+def _preface(job: Job) -> Iterator[str]:
+    site = job.site
+    seen = sum(bool(fact.verified) for fact in site.facts.values())
+    yield f"# Written by Sealift {__version__} for {site.text('site.title', site.name)}."
+    yield f"# Its facts were collected on {site.collected}; of them {seen or 'none'} was seen on the machine itself:"
+    yield f"# sealift sites {site.name}"
+    yield "# The job itself needs no Sealift. Change what you like."
+    yield "#"
+    yield f"# image   {shown(job)}"
+    yield f"# engine  {job.engine}"
+    yield f"# kind    {job.kind}: {_SAID[job.kind]}"
+    for note in (*job.notes, *job.wireup.notes):
+        yield f"# note    {note}"
+
+
+def _beginning(job: Job) -> Iterator[str]:
+    yield "stop() {"
+    yield "    printf 'sealift: %s\\n' \"$*\" >&2"
+    yield "    exit 1"
+    yield "}"
+    for module in (*job.site.texts(f"engines.{job.engine}.modules"), *job.wireup.modules):
+        yield f"module load {module}" if not module.startswith("use ") else f"module {module}"
+    yield "set -u -o pipefail"
+    plan = complete(job)
+    wanted = {*job.variables, *variables_in((*plan.env.values(), *(bind.source for bind in plan.binds)))}
+    for name in sorted(name for name in wanted - set(kinds.SET_BY_SLURM) if not name.startswith("SLURM_")):
+        yield f': "${{{name}:?is not set}}"'
+
+
+def _step(job: Job) -> Iterator[str]:
+    text = part("step")
+    words = ("srun", *kinds.step_options(job))
+    call = command(words) + ' \\\n    bash -c "$rank" rank ' + command(kinds.program(job), indent=4)
+    yield from _traps(job)
+    yield from text.replace("#@STEP@", call).splitlines()
+    yield from ending(job)
+    yield from cleaning(job)
+    if job.orders.requeue:
+        yield ""
+        yield "# Interrupted, and not done: once more, from what the program wrote down when it was told."
+        yield "if [[ -n $warned ]] && ((code != 0)); then"
+        yield '    scontrol requeue "$SLURM_JOB_ID"'
+        yield "fi"
+    yield 'exit "$code"'
+
+
+def _traps(job: Job) -> Iterator[str]:
+    name = job.orders.signal.partition("@")[0]
+    yield "step=''"
+    if name:
+        yield "# Ahead of the time limit: the ranks may write down how far they came."
+        yield "warned=''"
+        yield f"trap 'warned=yes; [[ -z $step ]] || kill -{name} \"$step\" 2>/dev/null' {name}"
+    if name != "TERM":
+        yield "trap '[[ -z $step ]] || kill -TERM \"$step\" 2>/dev/null' TERM"

@@ -1,0 +1,299 @@
+"""Jobs on a real Slurm of three nodes: generated, sent and run as an ordinary user, with real images and engines."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.ground import users
+from tests.ground.slurm import Slurm
+from tests.ground.tiny import PROGRAMS, make_tiny_root
+
+pytestmark = [pytest.mark.slow, pytest.mark.needs("root", "slurm", "squashfuse", "subuid-user")]
+ENGINES = ("embedded", pytest.param("apptainer", marks=pytest.mark.needs("apptainer")))
+TORCHRUN = '#!/bin/sh\nprintf "%s\\n" "$@" >"torchrun-$SLURM_PROCID"\n'
+ENVIRONMENT = "export GREETING='hello there'\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """`here` is the user's working folder, where the image lies as app.sif."""
+
+    here: Path
+    user: users.AsUser
+    slurm: Slurm
+    more: Mapping[str, str]
+
+    def __call__(self, *argv: str | Path) -> subprocess.CompletedProcess[bytes]:
+        return self.user(argv, cwd=self.here, env={**self.slurm.environment, **self.more})
+
+    def job(self, *words: str) -> subprocess.CompletedProcess[bytes]:
+        return self("sealift", "job", "app.sif", "--site", "slurm", *words)
+
+    def submitted(self, *words: str) -> str:
+        """The number of a job that was sent."""
+        flags, command = words[: words.index("--")], words[words.index("--") :]
+        done = self.job(*flags, "--submit", *command)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.decode().strip()
+
+    def read(self, pattern: str) -> dict[str, str]:
+        """The texts of the files that ranks wrote, by name."""
+        return {path.name: path.read_text() for path in sorted(self.here.glob(pattern))}
+
+    def processes(self) -> list[str]:
+        return [line for _, line in users._processes_of(users.get("subuid").uid)]
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An image with a shell, a few programs, and what stands in for PyTorch's launcher."""
+    folder = tmp_path_factory.mktemp("app")
+    root = make_tiny_root(folder / "root", (*PROGRAMS, "sleep", "date"))
+    (root / "usr/bin/torchrun").write_text(TORCHRUN)
+    (root / "usr/bin/torchrun").chmod(0o755)
+    recipe = folder / "app.def"
+    recipe.write_text(
+        f"Bootstrap: localimage\nFrom: {root}\n%environment\n    {ENVIRONMENT}"
+        '%runscript\n    echo ran "$@" >ran-$SLURM_PROCID\n'
+    )
+    subprocess.run(
+        [sys.executable, "-m", "sealift", "build", "-q", folder / "app.sif", recipe],
+        check=True,
+        env={**os.environ, "SEALIFT_CACHE_DIR": str(folder / "cache")},
+    )
+    return folder / "app.sif"
+
+
+@pytest.fixture
+def site(slurm: Slurm, as_user: users.AsUser, app: Path) -> Site:
+    here = as_user.folder() / "here"
+    here.mkdir()
+    shutil.copy(app, here / "app.sif")
+    as_user.give(here)
+    return Site(here=here, user=as_user, slurm=slurm, more={})
+
+
+ALL_SIX = "while [ $(ls rank-* | wc -l) != 6 ]; do sleep 0.1; done"
+SAYS = (
+    'printf "%s|" "$SLURM_NODEID" "$GREETING" "$PYTHONNOUSERSITE" "${SECRET-none}" "$MINE" "$PWD" >"rank-$SLURM_PROCID"'
+)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_ranks_run_in_the_image_with_what_belongs_there(site: Site, engine: str) -> None:
+    (site.here / "in").mkdir()
+    (site.here / "in/file").write_text("data\n")
+    done = Site(here=site.here, user=site.user, slurm=site.slurm, more={"SECRET": "of the host"}).job(
+        *("--engine", engine, "--nodes", "2", "--tasks-per-node", "2", "--submit", "--wait"),
+        *("-B", "in:/data/in:ro", "-B", "$HOME:/outside", "--env", "MINE=job $SLURM_JOB_ID, and more"),
+        *("--", "sh", "-c", f"{SAYS}; cat /data/in/file >>rank-$SLURM_PROCID; ! touch /data/in/x"),
+    )
+    number = done.stdout.decode().strip()
+    assert done.returncode == 0, done.stderr
+    says = f"hello there|1|none|job {number}, and more|{site.here}|data\n"
+    expected = {f"rank-{rank}": f"{rank // 2}|{says}" for rank in range(4)}
+    assert site.read("rank-*") == expected
+    assert list((site.here / "in").iterdir()) == [site.here / "in/file"]
+    assert site.processes() == []
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_when_one_rank_fails_the_others_end_and_its_code_is_the_jobs(site: Site, engine: str) -> None:
+    begun = time.monotonic()
+    done = site.job(
+        *("--engine", engine, "--nodes", "3", "--tasks-per-node", "2", "--submit", "--wait"),
+        *("--", "sh", "-c", f"echo >rank-$SLURM_PROCID; [ $SLURM_PROCID != 4 ] || {{ {ALL_SIX}; exit 7; }}; sleep 600"),
+    )
+    assert done.returncode == 7, done.stderr
+    assert time.monotonic() - begun < 300  # not those that sleep
+    assert len(site.read("rank-*")) == 6
+    assert site.processes() == []
+    # What Slurm itself says of it, and what we make of that
+    number = done.stdout.decode().strip()
+    shown = site.slurm.shown(number)
+    assert (shown["JobState"], shown["ExitCode"]) == ("FAILED", "7:0")
+    told = json.loads(site("sealift", "job", "status", number, "--json").stdout)
+    assert [(each["id"], each["state"], each["code"], each["nodes"]) for each in told] == [
+        (number, "FAILED", 7, "nid[001-003]")
+    ]
+    assert told[0]["output"] == str(site.here / f"app-{number}.out")
+
+
+def test_a_signal_is_an_exit_code_above_128(site: Site) -> None:
+    done = site.job("--engine", "embedded", "--submit", "--wait", "--", "sh", "-c", "kill -SEGV $$")
+    assert done.returncode == 139, done.stderr
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("stage", ["shared", "node"])
+def test_a_cancelled_job_leaves_nothing(site: Site, engine: str, stage: str) -> None:
+    before = _left()
+    nodes = "1" if stage == "node" else "3"  # the nodes of this cluster have one /tmp
+    number = site.submitted(
+        *("--engine", engine, "--nodes", nodes, "--stage", stage),
+        *("--", "sh", "-c", 'trap "exit 0" TERM; echo >rank-$SLURM_PROCID; sleep 600 & wait'),
+    )
+    _until(lambda: len(site.read("rank-*")) == int(nodes))
+    assert _left() - before if stage == "node" and engine != "embedded" else _left() == before
+    assert site("scancel", number).returncode == 0
+    assert site.slurm.wait(number) == "CANCELLED"
+    _until(lambda: site.processes() == [])
+    assert _left() == before
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_copy_on_the_node_runs_and_goes(site: Site, engine: str) -> None:
+    before = _left()
+    done = site.job(
+        *("--engine", engine, "--stage", "node", "--tasks-per-node", "2", "--submit", "--wait"),
+        *("--", "sh", "-c", "echo $APPTAINER_CONTAINER >rank-$SLURM_PROCID"),
+    )
+    number = done.stdout.decode().strip()
+    assert done.returncode == 0, done.stderr
+    copy = f"/tmp/sealift-{number}-app.sif\n"
+    assert site.read("rank-*") == {"rank-0": copy, "rank-1": copy}
+    assert _left() == before
+
+
+def test_another_image_stops_the_job(site: Site) -> None:
+    text = site.job("--engine", "embedded", "--", "sh", "-c", "echo >rank-0").stdout
+    with open(site.here / "app.sif", "ab") as image:
+        image.write(b"\0")
+    script = site.here / "job.sbatch"
+    script.write_bytes(text)
+    number = site("sbatch", "--parsable", script).stdout.decode().strip()
+    assert site.slurm.wait(number) == "FAILED"
+    assert site.read("rank-*") == {}
+    said = f"sealift: {site.here}/app.sif is not the image that this job was written for: make the script again\n"
+    assert (site.here / f"app-{number}.out").read_text() == said
+
+
+def test_the_tasks_of_an_array_are_told_apart(site: Site) -> None:
+    done = site.job(
+        *("--engine", "embedded", "--array", "1-3%2", "--submit", "--wait"),
+        *("--", "sh", "-c", "echo $SLURM_ARRAY_TASK_ID; exit $(($SLURM_ARRAY_TASK_ID - 1))"),
+    )
+    number = done.stdout.decode().strip()
+    assert done.returncode in (1, 2), done.stderr
+    outputs = {name: text.splitlines() for name, text in site.read("app-*.out").items()}
+    assert outputs.keys() == {f"app-{number}_{task}.out" for task in (1, 2, 3)}
+    assert all(str(task) in outputs[f"app-{number}_{task}.out"] for task in (1, 2, 3))
+    told = json.loads(site("sealift", "job", "status", number, "--json").stdout)
+    assert sorted((each["id"], each["state"], each["code"]) for each in told) == [
+        (f"{number}_1", "COMPLETED", 0),
+        (f"{number}_2", "FAILED", 1),
+        (f"{number}_3", "FAILED", 2),
+    ]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_warning_reaches_the_ranks_and_the_job_goes_into_the_queue_again(site: Site, engine: str) -> None:
+    number = site.submitted(
+        *("--engine", engine, "--nodes", "2", "--requeue"),
+        *(
+            "--",
+            "sh",
+            "-c",
+            'trap "echo told >rank-$SLURM_PROCID; exit 3" USR1; echo >begun-$SLURM_PROCID; sleep 600 & wait',
+        ),
+    )
+    _until(lambda: len(site.read("begun-*")) == 2)
+    # As Slurm does it ahead of the time limit
+    assert site("scancel", "--batch", "--signal=USR1", number).returncode == 0
+    _until(lambda: site.slurm.shown(number).get("Restarts") == "1")
+    assert site.read("rank-*") in ({"rank-0": "told\n", "rank-1": "told\n"}, {"rank-0": "told\n"}, {"rank-1": "told\n"})
+    assert site("scancel", number).returncode == 0
+    assert site.slurm.wait(number) == "CANCELLED"
+
+
+def test_torchrun_is_started_once_a_node(site: Site) -> None:
+    done = site.job(
+        *("--engine", "embedded", "--kind", "pytorch", "--nodes", "2", "--gpus-per-node", "4", "--submit", "--wait"),
+        *("--", "train.py", "--epochs", "3"),
+    )
+    assert done.returncode == 0, done.stderr
+    number = int(done.stdout)
+    words = (
+        f"--nnodes=2\n--nproc-per-node=4\n--rdzv-id={number}\n--rdzv-backend=c10d\n"
+        f"--rdzv-endpoint=nid001:{10000 + number % 20000}\ntrain.py\n--epochs\n3\n"
+    )
+    assert site.read("torchrun-*") == {"torchrun-0": words, "torchrun-1": words}
+
+
+def test_each_task_of_pytorch_finds_the_others(site: Site) -> None:
+    names = "RANK LOCAL_RANK WORLD_SIZE LOCAL_WORLD_SIZE GROUP_RANK MASTER_ADDR MASTER_PORT CUDA_VISIBLE_DEVICES"
+    done = site.job(
+        *(
+            "--engine",
+            "embedded",
+            "--kind",
+            "pytorch-tasks",
+            "--nodes",
+            "2",
+            "--gpus-per-node",
+            "2",
+            "--submit",
+            "--wait",
+        ),
+        *("--", "sh", "-c", f'for name in {names}; do eval echo "$name=\\$$name"; done >rank-$SLURM_PROCID'),
+    )
+    assert done.returncode == 0, done.stderr
+    port = 10000 + int(done.stdout) % 20000
+    assert site.read("rank-*") == {
+        f"rank-{rank}": (
+            f"RANK={rank}\nLOCAL_RANK={rank % 2}\nWORLD_SIZE=4\nLOCAL_WORLD_SIZE=2\nGROUP_RANK={rank // 2}\n"
+            f"MASTER_ADDR=nid001\nMASTER_PORT={port}\nCUDA_VISIBLE_DEVICES=0,1\n"
+        )
+        for rank in range(4)
+    }
+
+
+def test_the_runscript_runs_where_no_program_is_named(site: Site) -> None:
+    done = site.job("--engine", "embedded", "--submit", "--wait")
+    assert (done.returncode, site.read("ran-*")) == (0, {"ran-0": "ran\n"}), done.stderr
+
+
+def test_slurm_takes_the_header(site: Site) -> None:
+    """Asked of Slurm's own parser, of all that can stand there."""
+    text = site.job(
+        *("--engine", "apptainer", "--nodes", "2", "--kind", "gpu-mpi", "--mpi-model", "container"),
+        *("--gpus-per-node", "4", "--tasks-per-node", "4", "--cpus-per-task", "2", "--time", "0:20:00"),
+        *("--signal", "USR1@60", "--requeue", "--constraint", "gpu&cpu", "--name", "a name", "--", "./app"),
+    )
+    assert text.returncode == 2  # there is no MPI in it
+    text = site.job(
+        *("--engine", "apptainer", "--nodes", "2", "--gpus-per-node", "4", "--tasks-per-node", "4"),
+        *("--cpus-per-task", "2", "--time", "0:20:00", "--signal", "USR1@60", "--requeue", "--array", "1-4%2"),
+        *("--constraint", "gpu&cpu", "--name", "a name", "--partition", "all", "--", "./app"),
+    )
+    script = site.here / "job.sbatch"
+    script.write_bytes(text.stdout)
+    done = site("sbatch", "--test-only", script)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(
+        rb"sbatch: Job \d+ to start at \S+ using 16 processors on nodes \S+ in partition all\n", done.stderr
+    )
+
+
+def _left() -> set[str]:
+    """What jobs can leave on the nodes, which are this machine."""
+    mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if "squashfuse" in line]
+    return {str(path) for path in Path("/tmp").glob("sealift-[0-9]*")} | set(mounts)
+
+
+def _until(true: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
