@@ -11,6 +11,7 @@ from sealift.jobs.job import Orders
 from sealift.jobs.settle import Settled, Wish, settle
 from tests.jobs import world
 
+SLURM_DECIDES = "; Slurm decides, and nothing was changed"
 PERLMUTTER: dict[str, Any] = {"qos": "regular", "constraint": "gpu", "output": "%x-%j.out", "gpus_per_node": 4}
 
 
@@ -175,9 +176,7 @@ def test_what_cannot_come_true_is_refused(site: str, wish: dict[str, Any], messa
         ({"account": "m1234_g"}, ()),
         (
             {"account": "m1234"},
-            (
-                f"account `m1234`: {world.site('perlmutter').text('slurm.account')}; Slurm decides, and nothing was changed",
-            ),
+            ("account `m1234`: " + world.site("perlmutter").text("slurm.account") + SLURM_DECIDES,),
         ),
         (
             {"qos": "fast"},

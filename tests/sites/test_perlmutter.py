@@ -201,6 +201,7 @@ GPU: Facts = {
     "nccl.env.NCCL_CROSS_NIC": ("1", "N20"),
     "nccl.env.NCCL_SOCKET_IFNAME": ("hsn", "N20"),
     "nccl.env.NCCL_NET_GDR_LEVEL": ("PHB", "N20"),
+    "nccl.nodes_env.NCCL_NET": ("AWS Libfabric", "N38 H1"),
 }
 GPU80: Facts = {
     **GPU,
