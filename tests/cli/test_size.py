@@ -25,13 +25,13 @@ by folder            files      bytes
     /usr/bin             1     5.0 kB
   /evil\\x1b[31m          2     7.0 kB
 
-caches left, and the line for the end of `%post` that removes them
-  300 B in 1 file: apt's lists of packages
-      rm -rf /var/lib/apt/lists/*
-
 what only building needs, and the line for the end of `%post` that removes them
   700 B in 1 file: static libraries, which only linking reads
       find / -xdev -type f -name '*.a' -delete
+
+caches left, and the line for the end of `%post` that removes them
+  300 B in 1 file: apt's lists of packages
+      rm -rf /var/lib/apt/lists/*
 
 contents that are there several times: 9.0 kB to spare
   2 x 9.0 kB

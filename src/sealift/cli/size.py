@@ -17,7 +17,7 @@ examples:
   sealift size pytorch.sif --html size.html     a map to look at, to zoom and to search, in any browser
   sealift size pytorch.sif --json | jq .leftovers
 """
-_KINDS = {"cache": "caches left", "build": "what only building needs"}
+_KINDS = {"build": "what only building needs", "cache": "caches left"}
 
 
 def configure(parser: argparse.ArgumentParser, _name: str) -> None:
@@ -117,7 +117,7 @@ def _leftovers(title: str, found: Sequence[Mapping[str, Any]]) -> Iterable[str]:
     if not found:
         return
     yield f"\n{title}, and the line for the end of `%post` that removes them"
-    for one in sorted(found, key=lambda each: -int(each["size"])):
+    for one in found:
         stored = f", {size_text(one['stored'])} stored" if one["stored"] is not None else ""
         yield f"  {size_text(one['size'])} in {_files(one['files'])}{stored}: {one['what']}"
         yield f"      {_safe(one['remove'])}"

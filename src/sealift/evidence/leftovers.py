@@ -66,7 +66,10 @@ def load_leftover_rules() -> tuple[LeftoverRule, ...]:
 def find_leftovers(
     files: ImageFiles, packages: Sequence[Package], owned: Mapping[int, int], rules: Sequence[LeftoverRule]
 ) -> tuple[Leftover, ...]:
-    """The rules that found something, in their order. A content of several names counts where all of them would go."""
+    """The rules that found something, in their order. A content of several names counts where all of them would go.
+
+    Empty files are no leftovers: they cost nothing, and many are locks.
+    """
     tree = files.tree
     of_packages = [_of_package(f"{one.manager}:{one.name}".encode(), rules) for one in packages]
     of_folders: dict[bytes, _Taken | None] = {}
@@ -75,7 +78,7 @@ def find_leftovers(
         above = of_folders.get(parent_of(path)) if path else None
         if stat.S_ISDIR(mode):
             of_folders[path] = _first(above, _of_path(path, rules, "folders"))
-        elif stat.S_ISREG(mode):
+        elif stat.S_ISREG(mode) and tree.sizes[row]:
             first = files.firsts[row]
             of_package = of_packages[owned[first]] if first in owned else None
             found = _first(above, _of_path(path, rules, "files"), of_package)
