@@ -254,7 +254,7 @@ def test_an_image_of_pacman(sealift, session_folder, tmp_path) -> None:
         assert sealift("build", "x.sif", "x.def").code == 0
     shutil.rmtree(folder)
     with images.mounted("x.sif", below=tmp_path) as root:
-        pacman = ["pacman", "--dbpath", root / "var/lib/pacman", "--root", root]
+        pacman = ["pacman", "--dbpath", str(root / "var/lib/pacman"), "--root", str(root)]
         theirs: dict[str, list[str]] = {}
         for line in subprocess.run([*pacman, "-Q"], check=True, stdout=subprocess.PIPE).stdout.decode().splitlines():
             name = line.split()[0]
