@@ -11,6 +11,7 @@ import pytest
 
 from sealift.evidence.inspection import Inspection, as_json
 from tests.engines import trees
+from tests.evidence.conftest import write_root
 from tests.flows.conftest import tar_of
 from tests.ground import layouts
 
@@ -159,6 +160,37 @@ def test_inspect_and_help_of_a_layout(sealift, small_layout) -> None:
     assert re.fullmatch("sha256:[0-9a-f]{64}", value["tree_digest"])
     helped = sealift("run-help", f"oci:{small_layout}:latest")
     assert (helped.code, helped.out) == (0, "No help sections were defined for this image\n")
+
+
+def test_the_packages_in_an_image(sealift, tmp_path) -> None:
+    write_root(
+        tmp_path / "root",
+        {
+            "var/lib/dpkg/status": b"Package: p\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n",
+            "var/lib/dpkg/info/p.list": b"/p\n",
+            "p": b"123",
+            "x/site-packages/q-2.egg-info": b"Name: q\nVersion: 2\n",
+            "var/lib/rpm/Packages": b"",
+        },
+    )
+    shown = sealift("inspect", "--packages", tmp_path / "root")
+    assert (shown.code, shown.out) == (0, "dpkg\tp\t1\tall\npython\tq\t2\t\t/x/site-packages\n")
+    assert shown.err == (
+        "warning: not read: RPM's database `/var/lib/rpm/Packages` is in the form Berkeley DB, which is not read\n"
+    )
+    value = json.loads(sealift("inspect", "--packages", "--json", tmp_path / "root").out)
+    assert value["packages"] == [
+        {"manager": "dpkg", "name": "p", "version": "1", "architecture": "all", "place": "", "files": 1, "size": 3},
+        {
+            "manager": "python",
+            "name": "q",
+            "version": "2",
+            "architecture": "",
+            "place": "/x/site-packages",
+            "files": 1,
+            "size": 19,
+        },
+    ]
 
 
 def test_of_nothing(sealift) -> None:

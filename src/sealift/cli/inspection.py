@@ -35,6 +35,7 @@ def configure(parser: argparse.ArgumentParser, name: str) -> None:
     add("-l", "--labels", action="store_true", help="its labels (default)")
     add("--list-apps", action="store_true", help="the apps in it")
     add("--layers", action="store_true", help="the layers it was made of, with their sizes")
+    add("--packages", action="store_true", help="the packages in it, of dpkg, RPM, apk, pacman, conda and Python")
     add("-a", "--all", action="store_true", help="everything that Apptainer shows, as JSON")
 
 
@@ -46,17 +47,43 @@ def execute(options: argparse.Namespace) -> int:
 
     found = inspect(options.image, environment(), insecure=options.no_https, events=say)
     wanted = [part for part in PARTS if getattr(options, part)]
-    if not (wanted or options.list_apps or options.layers):
+    if not (wanted or options.list_apps or options.layers or options.packages):
         wanted = ["labels"]
     chosen = found.everything() if options.all else found.chosen(wanted, app=options.app, list_apps=options.list_apps)
+    packages = _packages(options) if options.packages else None
     if options.json or options.all:
-        _print(as_json(chosen, notes=_notes(found) if options.layers else {}))
+        notes = _notes(found) if options.layers else {}
+        _print(as_json(chosen, notes=notes if packages is None else {**notes, "packages": packages}))
         return 0
     for line in _lines(chosen, app=options.app, list_apps=options.list_apps):
         _print(line)
     if options.layers:
         _print(_layers(found))
+    for one in packages or ():
+        _print("\t".join((one["manager"], one["name"], one["version"], one["architecture"], one["place"])).rstrip("\t"))
     return 0
+
+
+def _packages(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Each package as a table's row; what could not be read is said aside."""
+    from sealift.flows.inspection import inventory
+    from sealift.system.process import environment
+
+    found = inventory(options.image, environment(), insecure=options.no_https)
+    for sentence in found.unread:
+        print(f"warning: not read: {sentence}", file=sys.stderr)
+    return [
+        {
+            "manager": one.manager,
+            "name": one.name,
+            "version": one.version,
+            "architecture": one.architecture,
+            "place": one.place,
+            "files": len(one.rows),
+            "size": one.size,
+        }
+        for one in found.packages
+    ]
 
 
 def _run_help(options: argparse.Namespace) -> int:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from sealift.core.event import Events, ignore
 from sealift.evidence.inspection import Inspection, as_json, help_text, inspect_image
 from sealift.evidence.opening import open_image
 from sealift.flows.run import local_image
+
+if TYPE_CHECKING:
+    from sealift.evidence.packages import Inventory
 
 
 def inspect(
@@ -18,6 +22,17 @@ def inspect(
         return inspect_image(opened)
 
 
+def inventory(
+    image: str, environment: Mapping[str, str], *, insecure: bool = False, events: Events = ignore
+) -> Inventory:
+    """Which packages are in any form of IMAGE, by what their managers noted; nothing is run."""
+    from sealift.evidence.files import files_of
+    from sealift.evidence.packages import find_packages
+
+    with open_image(local_image(image, environment, events, insecure=insecure)) as opened:
+        return find_packages(files_of(opened))
+
+
 def run_help(
     image: str, environment: Mapping[str, str], *, app: str = "", insecure: bool = False, events: Events = ignore
 ) -> str:
@@ -26,4 +41,4 @@ def run_help(
         return help_text(opened, app)
 
 
-__all__ = ["Inspection", "as_json", "inspect", "run_help"]
+__all__ = ["Inspection", "as_json", "inspect", "inventory", "run_help"]
