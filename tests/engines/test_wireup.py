@@ -160,7 +160,7 @@ FITS: dict[str, tuple[ImageMpi, Profile, str, bool, Model | None, Wireup]] = {
         Wireup(
             model="container",
             pmi="pmi2",
-            env={"UCX_POSIX_USE_PROC_LINK": "n"},
+            env={"UCX_POSIX_USE_PROC_LINK": "n", "UCX_TLS": "^cma"},
             notes=LUMI.texts("mpi.note"),
         ),
     ),
@@ -174,7 +174,12 @@ FITS: dict[str, tuple[ImageMpi, Profile, str, bool, Model | None, Wireup]] = {
     ),
     "a Slurm cluster, Debian's MPICH": (
         *(mpi(DEBIAN), SLURM, "apptainer", True, None),
-        Wireup(model="container", pmi="pmi2", env={"UCX_POSIX_USE_PROC_LINK": "n"}, notes=(*GENERIC, NOBODY_LOOKED)),
+        Wireup(
+            model="container",
+            pmi="pmi2",
+            env={"UCX_POSIX_USE_PROC_LINK": "n", "UCX_TLS": "^cma"},
+            notes=(*GENERIC, NOBODY_LOOKED),
+        ),
     ),
     "a Slurm cluster, Open MPI 4": (
         *(mpi(OPENMPI4), SLURM, "embedded", False, None),
@@ -183,6 +188,7 @@ FITS: dict[str, tuple[ImageMpi, Profile, str, bool, Model | None, Wireup]] = {
             pmi="pmix",
             env={
                 "UCX_POSIX_USE_PROC_LINK": "n",
+                "UCX_TLS": "^cma",
                 "OMPI_MCA_btl_vader_single_copy_mechanism": "none",
                 "PMIX_MCA_psec": "native",
             },
@@ -194,7 +200,7 @@ FITS: dict[str, tuple[ImageMpi, Profile, str, bool, Model | None, Wireup]] = {
         Wireup(
             model="container",
             pmi="pmix",
-            env={"UCX_POSIX_USE_PROC_LINK": "n", "OMPI_MCA_smsc": "^cma", "PMIX_MCA_psec": "native"},
+            env={"UCX_POSIX_USE_PROC_LINK": "n", "UCX_TLS": "^cma", "OMPI_MCA_smsc": "^cma", "PMIX_MCA_psec": "native"},
             notes=GENERIC,
         ),
     ),
@@ -231,7 +237,7 @@ FITS: dict[str, tuple[ImageMpi, Profile, str, bool, Model | None, Wireup]] = {
                 Bind(source="/usr/lib/libucp.so.0", destination="/opt/sealift-host-mpi/libucp.so.0", read_only=True),
                 Bind(source="/usr/lib/ucx", destination="/opt/sealift-host-mpi/ucx", read_only=True),
             ),
-            env={"UCX_POSIX_USE_PROC_LINK": "n"},
+            env={"UCX_POSIX_USE_PROC_LINK": "n", "UCX_TLS": "^cma"},
             library_path=("/opt/sealift-host-mpi",),
             notes=GENERIC,
         ),
@@ -370,3 +376,15 @@ def test_bind_without_a_host_s_mpi() -> None:
     with pytest.raises(UsageError) as caught:
         wire_up(mpi(DEBIAN), SLURM, engine="apptainer", gpu=False, model="bind")
     assert caught.value.message == "this host has no MPI under the name that the image asks for: `libmpich.so.12`"
+
+
+def test_ranks_in_one_container_need_no_detours() -> None:
+    wireup = wire_up(mpi(DEBIAN), SLURM, engine="embedded", gpu=False, shared=True)
+    assert wireup == Wireup(model="container", pmi="pmi2", notes=GENERIC)
+    bound = wire_up(mpi(DEBIAN), SLURM, engine="embedded", gpu=False, shared=True, model="bind", host=HOST)
+    assert bound.env == {}
+
+
+def test_an_mpich_that_reads_other_processes_memory_by_itself() -> None:
+    image = mpi(replace(MPICH, version="4.3.0"))
+    assert wire_up(image, SLURM, engine="apptainer", gpu=False).env == {"MPIR_CVAR_CH4_CMA_ENABLE": "0"}

@@ -205,4 +205,5 @@ def _report_json(report: MpiReport) -> dict[str, Any]:
         "command": list(report.command),
         "findings": [dataclasses.asdict(finding) for finding in report.findings],
         "said": dataclasses.asdict(report.said),
+        "tail": list(report.tail),
     }

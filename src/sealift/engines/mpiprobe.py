@@ -54,11 +54,10 @@ def make_probe(image: ImageMpi, *, compiled: bytes = b"", measure: bool = False)
 def singletons(image: ImageMpi, *, pmi: str, tasks: int) -> str:
     """Why `tasks` tasks came up as as many worlds of size 1, in one sentence."""
     library = image.library
-    launcher = (
-        f"the launcher speaks {pmi}" if pmi not in ("", "none") else "the launcher told ranks nothing (--mpi=none)"
-    )
-    if pmi == "":
-        launcher = "what the launcher speaks is its site's default"
+    if pmi == "none":
+        launcher = "the launcher told ranks nothing (--mpi=none)"
+    else:
+        launcher = f"the launcher speaks {pmi}" if pmi else "what the launcher speaks is the site's default"
     said = f"{tasks} tasks came up as {tasks} worlds of size 1: {launcher}"
     if library is None:
         return said

@@ -32,6 +32,8 @@ HOST_FOLDER = "/opt/sealift-host-mpi"
 _SEPARATE_ENV: Mapping[str, str] = {
     # UCX opens its shared memory through /proc/PID/fd of the other rank, which another user namespace forbids.
     "UCX_POSIX_USE_PROC_LINK": "n",
+    # It reads large messages out of the other rank's memory (CMA), which is forbidden, too, and fails only then.
+    "UCX_TLS": "^cma",
 }
 _SEPARATE_OPENMPI: Mapping[int, Mapping[str, str]] = {
     # Reading another process's memory (CMA) is forbidden for the same reason.
@@ -48,11 +50,13 @@ def wire_up(
     gpu: bool,
     model: Model | None = None,
     host: HostMpi | None = None,
+    shared: bool = False,
 ) -> Wireup:
     """How ranks of `image` come up on `site` under `engine`.
 
     `gpu` asks for MPI that takes buffers on GPUs. `model` overrides what the site's profile says; `bind` lays `host`
-    over the image's MPI. UsageError with the reason where image and site do not fit.
+    over the image's MPI. `shared` says that the ranks of a node are in one container, which spares them what ranks in
+    user namespaces of their own need. UsageError with the reason where image and site do not fit.
     """
     if image.family == "none":
         raise _no_mpi()
@@ -60,7 +64,8 @@ def wire_up(
     if chosen in ("injected", "hybrid"):
         _check_swap(image, site)
         return _injected(image, site, gpu=gpu) if chosen == "injected" else _hybrid(image, site, gpu=gpu)
-    wireup = _bound(image, site, engine, host) if chosen == "bind" else _own(image, site, engine)
+    apart = engine in SEPARATE and not shared
+    wireup = _bound(image, site, host, apart=apart) if chosen == "bind" else _own(image, site, engine, apart=apart)
     if gpu:
         note = "buffers on GPUs work only where this MPI was built for them: nobody looked"
         wireup = replace(wireup, notes=(*wireup.notes, note))
@@ -161,7 +166,7 @@ def _hybrid(image: ImageMpi, site: Profile, *, gpu: bool) -> Wireup:
     )
 
 
-def _bound(image: ImageMpi, site: Profile, engine: str, host: HostMpi | None) -> Wireup:
+def _bound(image: ImageMpi, site: Profile, host: HostMpi | None, *, apart: bool) -> Wireup:
     """The host's library over the image's: by name, so that it must be asked for under that name."""
     asked = image.asked or (image.library.soname if image.library else "")
     if host is None:
@@ -200,7 +205,7 @@ def _bound(image: ImageMpi, site: Profile, engine: str, host: HostMpi | None) ->
             Bind(source=source, destination=f"{HOST_FOLDER}/{name}", read_only=True)
             for name, source in sorted(sources.items())
         ),
-        env=_separate(engine, host.library) | _pmix(pmi),
+        env=(_separate(host.library) if apart else {}) | _pmix(pmi),
         library_path=(HOST_FOLDER,),
         notes=site.texts("mpi.note"),
     )
@@ -209,7 +214,7 @@ def _bound(image: ImageMpi, site: Profile, engine: str, host: HostMpi | None) ->
 # The image's own MPI
 
 
-def _own(image: ImageMpi, site: Profile, engine: str) -> Wireup:
+def _own(image: ImageMpi, site: Profile, engine: str, *, apart: bool) -> Wireup:
     if engine == "podman-hpc":
         return _own_on_podman_hpc(image, site)
     library = image.library
@@ -226,7 +231,7 @@ def _own(image: ImageMpi, site: Profile, engine: str) -> Wireup:
         model="container",
         pmi=pmi or "",
         communication="openmpi" if engine == "shifter" else "none",
-        env={**_own_recipe(site), **_separate(engine, library), **_pmix(pmi or "")},
+        env={**_own_recipe(site), **(_separate(library) if apart else {}), **_pmix(pmi or "")},
         notes=tuple(notes),
     )
 
@@ -325,11 +330,13 @@ def _own_recipe(site: Profile) -> dict[str, str]:
     return _recipe(site, gpu=False) if site.text("mpi.model") == "container" else {}
 
 
-def _separate(engine: str, library: MpiLibrary | None) -> dict[str, str]:
+def _separate(library: MpiLibrary | None) -> dict[str, str]:
     """Ranks that share a node cannot open each other's memory where each has a user namespace of its own."""
-    if engine not in SEPARATE or library is None:
+    if library is None:
         return {}
     found = dict(_SEPARATE_ENV) if "ucx" in library.transports else {}
+    if library.implementation == "mpich" and library.device.startswith("ch4") and _numbers(library.version) >= (4, 1):
+        found["MPIR_CVAR_CH4_CMA_ENABLE"] = "0"
     if library.implementation == "openmpi":
         found |= _SEPARATE_OPENMPI[5 if _key(library) == "openmpi5" else 4]
     return found

@@ -99,6 +99,12 @@ def sent_by(lines: Iterable[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def is_talk(line: str) -> bool:
+    """Is this for people: neither the program's own line nor what VERBOSE asked for?"""
+    return bool(line.strip()) and '{"kind": ' not in line and not re.search(_ASKED_FOR, line)
+
+
+_ASKED_FOR = r"UCX +(INFO|DIAG)|\] (mca: |select|check:select)|^====+|^(sizeof\(|MPIDI_UCX_|num_vnis|tag_bits)"
 _TALK = (
     # UCX INFO  ep_cfg[2]: tag(posix/memory cma/memory self/memory); rma(…)
     (r"ep_cfg\[\d+\]: (.*)", "ucx"),

@@ -96,7 +96,7 @@ def check_mpi(request: MpiRequest) -> MpiReport:
 
     UsageError where image and site do not fit, or no probe can be made; HostError where there is nothing to run with.
     """
-    view, path, libraries = _look(request)
+    view, path, libraries = _look(request, here=True)
     if view.refusal is not None:
         raise view.refusal
     assert view.wireup is not None
@@ -119,7 +119,7 @@ def check_mpi(request: MpiRequest) -> MpiReport:
         request.events(Said(text=f"running {tasks} ranks", level="debug"))
         code, out, err = _run(command, request.environment)
     said = ranks.read_ranks(out, err)
-    talk = tuple(line for line in f"{out}\n{err}".splitlines() if line.strip() and '{"kind": ' not in line)
+    talk = tuple(line for line in f"{out}\n{err}".splitlines() if ranks.is_talk(line))
     return MpiReport(
         view=view,
         tasks=tasks,
@@ -128,22 +128,22 @@ def check_mpi(request: MpiRequest) -> MpiReport:
         alone=alone,
         said=said,
         findings=judge(view.image, wireup, said, tasks=tasks, code=code, talk=talk, alone=alone),
-        tail=talk[-20:],
+        tail=talk[-30:],
     )
 
 
 # What is there
 
 
-def _look(request: MpiRequest) -> tuple[MpiView, str, str]:
-    """The view, the image's path, and the LD_LIBRARY_PATH that it sets itself."""
+def _look(request: MpiRequest, *, here: bool = False) -> tuple[MpiView, str, str]:
+    """The view, the image's path, and the LD_LIBRARY_PATH that it sets itself; `here` is where it will run."""
     model = _model(request.model)
     path = local_image(request.image, request.environment, request.events, insecure=request.insecure)
     with open_image(path) as opened:
         found = find_mpi(opened, request.program)
         libraries = image_environment(opened.root, None).values.get(LIBRARY_PATH, "")
     site = _site(request)
-    engine = _engine(request, site)
+    engine = _engine(request, site, here=here)
     view = MpiView(image=found, site=site.name, engine=engine)
     try:
         wireup = wire_up(
@@ -171,12 +171,12 @@ def _site(request: MpiRequest) -> Profile:
     return find_site(name, request.environment, today=request.today)
 
 
-def _engine(request: MpiRequest, site: Profile) -> str:
+def _engine(request: MpiRequest, site: Profile, *, here: bool) -> str:
     """The one that was named, else the site's first, else what this host has."""
     if request.engine in CLEAN_ENGINES:
         return request.engine
-    if request.engine == "auto" and site.name != "local":
-        first = next(iter(site.texts("engines.order")), "embedded")
+    first = next(iter(site.texts("engines.order")), "embedded")
+    if request.engine == "auto" and site.name != "local" and (first in CLEAN_ENGINES or not here):
         return first if first in (*ENGINES, *CLEAN_ENGINES) else "embedded"
     return choose(request.engine, env=request.environment).engine
 

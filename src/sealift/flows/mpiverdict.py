@@ -13,9 +13,9 @@ from sealift.evidence.ranks import Said
 
 _COMPLAINTS = (
     (
-        r"/proc/\d+/fd/\d+.*Permission denied|mm ep failed to connect|Process vm read/write.*not permitted",
+        r"/proc/\d+/fd/\d+.*Permission denied|mm ep failed to connect|process_vm_(read|write)v|Shared memory error",
         "ranks of one node cannot reach each other's memory: each has a user namespace of its own",
-        "UCX_POSIX_USE_PROC_LINK=n, or one container a node: sealift job",
+        "UCX_POSIX_USE_PROC_LINK=n and UCX_TLS=^cma, or one container a node: sealift job",
     ),
     (
         r"OMPI was not built with SLURM's PMI support|No PMIx server was reachable|PMIx server was unreachable",
