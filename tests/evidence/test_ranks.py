@@ -1,4 +1,4 @@
-"""What is read out of the output of ranks and of libraries: lines of real runs; for networks that are not here, made up."""
+"""What is read out of ranks' output: lines of real runs, and made-up ones for networks that are not here."""
 
 from __future__ import annotations
 
