@@ -8,16 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealift.oci.config import parse_config
-from sealift.sections.oci_environment import environment_script, oci_config_json, quoted, runscript
+from sealift.sections.oci_environment import environment_script, oci_config_json, quoted, runscript, with_usual_folders
 
 SHELLS = [shell for shell in ("/bin/dash", "/bin/bash") if shutil.which(shell)]
+
+USUAL = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @pytest.mark.parametrize(
     ("env", "text"),
     [
         ((), ""),
-        (("PATH=/a:/b",), 'export PATH="/a:/b"\n'),
+        (("PATH=/a:/b",), f'export PATH="/a:/b:{USUAL}"\n'),
+        (("PATH=/usr/bin:/a:/bin",), 'export PATH="/usr/bin:/a:/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin"\n'),
+        ((f"PATH={USUAL}",), f'export PATH="{USUAL}"\n'),
         (("A=1", "B=x y"), 'export A="${A:-"1"}"\nexport B="${B:-"x y"}"\n'),
         (("A=",), 'export A="${A:-""}"\n'),
         (("A",), 'export A="${A:-}"\n'),
@@ -25,7 +29,7 @@ SHELLS = [shell for shell in ("/bin/dash", "/bin/bash") if shutil.which(shell)]
         (("A=$B",), "[ -n \"${A:-}\" ] || A='$B'\nexport A\n"),
         (("A=it's",), "[ -n \"${A:-}\" ] || A='it'\"'\"'s'\nexport A\n"),
         (("A=a}b",), "[ -n \"${A:-}\" ] || A='a}b'\nexport A\n"),
-        (("PATH=/a:$HOME/b",), "export PATH='/a:$HOME/b'\n"),
+        (("PATH=/a:$HOME/b",), f"export PATH='/a:$HOME/b:{USUAL}'\n"),
         (("a-b=1",), "# not a name that a shell can hold: 'a-b'\n"),
         (("=1",), "# not a name that a shell can hold: ''\n"),
         (("a\nexport X;=1",), "# not a name that a shell can hold: 'a export X;'\n"),
@@ -54,7 +58,7 @@ def said_by(shell: str, script: bytes, name: str, **env: str) -> str:
 def test_every_value_arrives(shell: str, value: str) -> None:
     script = environment_script((f"A={value}", f"PATH={value}"))
     assert said_by(shell, script, "A") == value
-    assert said_by(shell, script, "PATH") == value
+    assert said_by(shell, script, "PATH") == with_usual_folders(value)
     assert said_by(shell, script, "A", A="set") == "set"
     assert said_by(shell, script, "A", A="") == value
 

@@ -126,7 +126,7 @@ def _give_to_podman(image: OciImage, name: str, program: str, environment: Mappi
     identity = image.config.descriptor.digest
     if _held_by_podman(program, name, environment) == identity:
         return False
-    _load(image, name, program, environment, events)
+    load(image, name, program, environment, events)
     if _held_by_podman(program, name, environment) != identity:
         raise ImageError(f"Podman holds another image as `{name}`", hints=("push once more",))
     return True
@@ -137,7 +137,9 @@ def _held_by_podman(program: str, name: str, environment: Mapping[str, str]) -> 
     return f"sha256:{done.out.decode().strip().removeprefix('sha256:')}" if done.code == 0 else ""
 
 
-def _load(image: OciImage, name: str, program: str, environment: Mapping[str, str], events: Events) -> None:
+def load(image: OciImage, name: str, program: str, environment: Mapping[str, str], events: Events) -> None:
+    """Have `program load` take the image, from its standard input; ToolError when it does not."""
+
     def write(file: BinaryIO) -> None:
         write_archive_to(file, "", image, docker_name=name, events=events)
 
@@ -153,7 +155,7 @@ def _give_to_podman_hpc(
     identity = image.config.descriptor.digest
     if (identity, name, True) in _held_by_podman_hpc(program, environment):
         return False
-    _load(image, name, program, environment, events)
+    load(image, name, program, environment, events)
     events(Said(text=f"squashing {name}: podman-hpc migrate {name}"))
     done = run((program, "migrate", name), env=environment, accept=range(256))
     held = _held_by_podman_hpc(program, environment)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sealift.engines.plainshell import NotPlain, Variables, run_plain
+from sealift.sections.oci_environment import ENVIRONMENT_FILE, with_usual_folders
 
 _MARK = "\x01"
 
@@ -56,6 +57,10 @@ def _carry_out(
             run_plain(text, variables, files=False)
         except (NotPlain, RecursionError):
             refused.append(name)
+        if name == ENVIRONMENT_FILE:
+            # Apptainer's own scripts leave it to the engine.
+            variables.values["PATH"] = with_usual_folders(variables.values.get("PATH") or "")
+            variables.exported.add("PATH")
     return variables.environment(), watched.missed, tuple(refused)
 
 

@@ -19,6 +19,8 @@ from sealift.sections.labels import to_compact_json, write_labels
 
 ENVIRONMENT_FILE = f"{HOME}/env/10-docker2singularity.sh"
 
+USUAL_FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+
 _NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 _PLAIN = re.compile(r"""[^"\\$`'}\x00-\x1f\x7f]*""")
 
@@ -39,7 +41,8 @@ def environment_script(env: Iterable[str]) -> bytes:
     """The script that gives `env` (`NAME=value` each) to a shell.
 
     Apptainer writes values that hold quotes, backslashes, dollars or control characters in a way that no shell reads
-    back; here every value arrives as the config has it. Names that no shell can hold become comments.
+    back; here every value arrives as the config has it. Names that no shell can hold become comments. What PATH lacks
+    of the usual folders comes behind it: Apptainer adds it at every start, and other engines do not.
     """
     lines = ["#!/bin/sh"]
     for item in env:
@@ -49,12 +52,19 @@ def environment_script(env: Iterable[str]) -> bytes:
         elif not equals:
             lines.append(f'export {name}="${{{name}:-}}"')
         elif name == "PATH":
+            value = with_usual_folders(value)
             lines.append(f'export PATH="{value}"' if _PLAIN.fullmatch(value) else f"export PATH={quoted(value)}")
         elif _PLAIN.fullmatch(value):
             lines.append(f'export {name}="${{{name}:-"{value}"}}"')
         else:
             lines += [f'[ -n "${{{name}:-}}" ] || {name}={quoted(value)}', f"export {name}"]
     return ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape")
+
+
+def with_usual_folders(path: str) -> str:
+    """A value of PATH as Apptainer completes it."""
+    folders = path.split(":") if path else []
+    return ":".join((*folders, *(each for each in USUAL_FOLDERS if each not in folders)))
 
 
 def runscript(entrypoint: tuple[str, ...], cmd: tuple[str, ...]) -> bytes:

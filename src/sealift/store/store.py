@@ -130,6 +130,13 @@ class Store:
     def drop(self, kind: str, key: str) -> None:
         self._remove(self._name(kind, key))
 
+    @contextlib.contextmanager
+    def alone(self, kind: str, key: str, what: str) -> Iterator[None]:
+        """Do within what one process shall do while others wait, for results that lie elsewhere than here."""
+        self._name(kind, key)
+        with self._lock(f"{kind}-{key}", what):
+            yield
+
     # Blobs.
 
     def blob(self, digest: Digest, size: int | None = None) -> str | None:

@@ -6,16 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from sealift.core.launch import Bind, Communication
+from sealift.core.launch import Action, Bind, Communication
 from sealift.engines.clean import charliecloud, docker, enroot, podman_hpc, shifter
 from sealift.engines.clean.communication import recipe
 from sealift.engines.clean.image import StoredImage, inner_command
+from sealift.engines.clean.inside import script
+from sealift.engines.environment import Voices
 from sealift.errors import UsageError
 from tests.engines.clean.world import AROUND, DATA, FOREIGN, IMAGE, bare, caller, pairs, plan, site
 
 CLEAN = {name: value for name, value in AROUND.items() if name != "HOME"}
 EXEC = ("--entrypoint", "/.singularity.d/actions/exec", IMAGE.reference, "python", "train.py")
-MINE = ["--userns", "keep-id", "--group-add", "keep-groups", "--cap-drop", "all"]
+MINE = ["--userns", "keep-id", "--group-add", "keep-groups", "--user", "1000:100", "--cap-drop", "all"]
 ALONE = ["--network", "host", "--ipc", "host", "--pid", "host", "--uts", "host"]
 
 
@@ -44,7 +46,7 @@ def test_docker_as_apptainer_would_show_it() -> None:
     assert list(started.argv) == [
         *("/usr/bin/docker", "run", "--rm", "--interactive", "--tty"),
         *ALONE,
-        *("--user", "1000:100", "--group-add", "27", "--cap-drop", "all"),
+        *("--group-add", "27", "--user", "1000:100", "--cap-drop", "all"),
         *("--read-only", "--security-opt", "no-new-privileges"),
         *("--mount", "type=bind,source=/tmp,target=/tmp"),
         *("--mount", 'type=bind,source=/lustre/data,"target=/in put,1",readonly'),
@@ -52,8 +54,8 @@ def test_docker_as_apptainer_would_show_it() -> None:
         *("--mount", "type=bind,source=/home/me,target=/home/me"),
         *("--mount", "type=bind,source=/lustre/me,target=/scratch/me"),
         *("--workdir", "/scratch/me/run"),
-        *pairs("--env", AROUND | {"A": "b c"}),
-        *EXEC,
+        *pairs("--env", AROUND),
+        *settled(AROUND, {"A": "b c"}),
     ]
     assert started.env == caller().env
 
@@ -68,7 +70,10 @@ def test_docker_as_apptainer_would_show_it() -> None:
         ),
         (
             {"pid": True, "no_init": True, "net": True, "fakeroot": True, "ipc": True},
-            ["--network", "none", "--ipc", "private", "--group-add", "keep-groups", "--read-only"],
+            [
+                *("--network", "none", "--ipc", "private", "--group-add", "keep-groups"),
+                *("--user", "0:0", "--read-only"),
+            ],
         ),
         (
             {"hostname": "node", "dns": "192.0.2.1,192.0.2.2", "add_caps": "CAP_SYS_NICE", "drop_caps": "all"},
@@ -94,30 +99,72 @@ def test_podman_flag_by_flag(fields: dict[str, object], words: list[str]) -> Non
         *words,
         *("--security-opt", "no-new-privileges"),
         *pairs("--env", CLEAN),
-        *EXEC,
+        *settled(CLEAN, {}),
     ]
 
 
-def test_a_library_path_is_composed_of_the_order_and_the_image() -> None:
-    image = replace(IMAGE, library_path="/opt/app/lib")
+def test_what_docker_starts_inside() -> None:
+    """The image's shell makes the environment; an image without one is started as its configuration says."""
+    more: dict[str, object] = {"env": {"LD_LIBRARY_PATH": "/mine"}, "app": "tool", "action": "run"}
+    argv = docker.command_line(bare(**more), IMAGE, caller(), name="podman", program="podman").argv
+    assert list(argv[argv.index("no-new-privileges") + 1 :]) == [
+        *pairs("--env", CLEAN | {"APPTAINER_APPNAME": "tool", "SINGULARITY_APPNAME": "tool"}),
+        *settled(CLEAN, {"LD_LIBRARY_PATH": "/mine${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"}, "run", "tool"),
+    ]
+    bash = replace(IMAGE, shell="/bin/bash", variables=("A", "HOME", "OMP_NUM_THREADS"))
+    host = replace(caller(APPTAINERENV_B="c"), umask=0o027)
+    argv = docker.command_line(bare(no_eval=True), bash, host, name="docker", program="docker").argv
+    assert list(argv[argv.index("no-new-privileges") + 1 :]) == [
+        *pairs("--env", CLEAN | {"APPTAINER_NO_EVAL": "1", "SINGULARITY_NO_EVAL": "1"}),
+        *("--entrypoint", "/bin/bash", IMAGE.reference, "-c"),
+        script("exec", voices=Voices(host=CLEAN, orders={"B": "c"}, expand=False), variables=("A",), umask=0o027),
+        *("exec", "python", "train.py"),
+    ]
     argv = docker.command_line(
-        bare(env={"LD_LIBRARY_PATH": "/mine"}), image, caller(), name="podman", program="podman"
+        bare(env={"A": "b"}), replace(IMAGE, shell=""), caller(), name="docker", program="docker"
     ).argv
-    assert "LD_LIBRARY_PATH=/mine:/opt/app/lib" in argv
-    argv = docker.command_line(bare(), image, caller(), name="podman", program="podman").argv
-    assert not any(word.startswith("LD_LIBRARY_PATH") for word in argv)
+    assert list(argv[argv.index("no-new-privileges") + 1 :]) == [
+        *pairs("--env", CLEAN | {"A": "b"}),
+        *("--entrypoint", "python", IMAGE.reference, "train.py"),
+    ]
+
+
+def settled(host: dict[str, str], orders: dict[str, str], action: Action = "exec", app: str = "") -> list[str]:
+    text = script(action, voices=Voices(host=host, orders=orders), variables=(), umask=0o022, app=app)
+    return ["--entrypoint", "/bin/sh", IMAGE.reference, "-c", text, action, "python", "train.py"]
+
+
+@pytest.mark.parametrize(("terminal", "name"), [(False, "podman"), (True, "podman"), (False, "docker")])
+def test_podman_hands_the_descriptors_on_where_it_can(terminal: bool, name: docker.Name) -> None:
+    host = replace(caller(terminal=terminal), passthrough=True)
+    argv = docker.command_line(bare(), IMAGE, host, name=name, program=name).argv
+    assert argv[:3] == (name, "run", "--rm")
+    more = {True: ("--tty",), False: ("--log-driver", "passthrough") if name == "podman" else ()}
+    assert argv[3 : argv.index("--network")] == ("--interactive", *more[terminal])
+
+
+def test_an_image_without_a_shell_is_not_tested() -> None:
+    with pytest.raises(UsageError) as caught:
+        docker.command_line(bare(action="test"), replace(IMAGE, shell=""), caller(), name="docker", program="docker")
+    assert caught.value.message == "`x` has no shell that could run a test"
+    assert caught.value.hints == ("run a program: sealift exec … IMAGE PROGRAM",)
+
+
+def test_podman_of_root_maps_nobody() -> None:
+    argv = docker.command_line(
+        bare(), IMAGE, replace(caller(), uid=0, gid=0, groups=(0,)), name="podman", program="podman"
+    ).argv
+    assert argv[argv.index("--uts") + 2 : argv.index("--read-only")] == ("--user", "0:0", "--cap-drop", "all")
 
 
 def test_docker_says_everything_that_it_cannot_do() -> None:
     with pytest.raises(UsageError) as caught:
-        docker.command_line(
-            plan(overlays=("/o",), env_files=("f",), app="a"), IMAGE, caller(), name="docker", program="docker"
-        )
+        docker.command_line(plan(overlays=("/o",), env_files=("f",)), IMAGE, caller(), name="docker", program="docker")
     assert caught.value.message == (
         "Docker cannot do what is asked for: `--env-file` (a shell reads them under Apptainer, Docker takes them word "
-        "for word), `--overlay` (its images take no overlay), `--app` (its scripts know no apps)"
+        "for word), `--overlay` (its images take no overlay)"
     )
-    assert caught.value.hints == ("leave out --env-file --overlay --app, or take another --engine",)
+    assert caught.value.hints == ("leave out --env-file --overlay, or take another --engine",)
 
 
 # podman-hpc

@@ -7,19 +7,37 @@ the host is shared here by name: network, System V IPC, /dev/shm, home, /tmp, th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
 from sealift.core.launch import Bind, LaunchPlan
 from sealift.engines.clean.image import StoredImage, inner_command
+from sealift.engines.clean.inside import script
 from sealift.engines.clean.refusals import refuse
 from sealift.engines.clean.surroundings import LIBRARY_PATH, Caller, Surroundings, compose, library_path
+from sealift.engines.environment import FAMILIES, voices
 from sealift.engines.started import Started
+from sealift.errors import UsageError
 from sealift.sites.profile import Profile
 
 Name = Literal["docker", "podman"]
 
 CAN = frozenset(
-    ("nv", "rocm", "writable_tmpfs", "pid", "no_pid", "ipc", "net", "uts", "hostname", "no_init", "fakeroot", "dns")
+    (
+        "nv",
+        "rocm",
+        "writable_tmpfs",
+        "pid",
+        "no_pid",
+        "ipc",
+        "net",
+        "uts",
+        "hostname",
+        "no_init",
+        "fakeroot",
+        "dns",
+        "app",
+    )
 ) | {"add_caps", "drop_caps"}
 REASONS: Mapping[str, str] = {
     "overlays": "its images take no overlay",
@@ -27,7 +45,6 @@ REASONS: Mapping[str, str] = {
     "mounts": "write it as -B",
     "env_files": "a shell reads them under Apptainer, Docker takes them word for word",
     "home": "bind the folder: -B DIR:$HOME",
-    "app": "its scripts know no apps",
     "userns": "it has its own way with users",
     "security": "add it to the command line that --print shows",
 }
@@ -42,6 +59,9 @@ def command_line(
     argv = [program, "run", "--rm", "--interactive"]
     if caller.terminal:
         argv.append("--tty")
+    elif name == "podman" and caller.passthrough:
+        # Podman's own copying loses the output of short programs now and then (4.3: one of twenty on a busy machine).
+        argv += ["--log-driver", "passthrough"]
     argv += [
         *_namespaces(plan, share_ipc=name == "docker" or caller.message_queues),
         *_user(plan, caller, name),
@@ -53,11 +73,48 @@ def command_line(
     argv += [word for bind in around.binds for word in ("--mount", show_mount(bind))]
     if around.pwd is not None:
         argv += ["--workdir", around.pwd]
-    argv += [word for key, value in _variables(around, image).items() for word in ("--env", f"{key}={value}")]
-    entry, command = inner_command(plan, image)
+    host = {name: value for name, value in around.env.items() if name not in plan.env}
+    if image.prepared and image.shell:
+        # The script carries out the orders, behind the image's own words.
+        entry, command = _settled(plan, image, caller, host)
+        variables = host | _own_variables(plan)
+    else:
+        if image.prepared and plan.action == "test":
+            raise UsageError(
+                f"`{plan.image}` has no shell that could run a test",
+                hints=("run a program: sealift exec … IMAGE PROGRAM",),
+            )
+        entry, command = inner_command(plan, replace(image, prepared=False))
+        variables = _variables(around, image)
+    argv += [word for key, value in variables.items() for word in ("--env", f"{key}={value}")]
     if entry:
         argv += ["--entrypoint", entry]
     return Started(argv=(*argv, image.reference, *command), env=caller.env)
+
+
+def _settled(
+    plan: LaunchPlan, image: StoredImage, caller: Caller, host: Mapping[str, str]
+) -> tuple[str, tuple[str, ...]]:
+    """The image's shell, which makes the environment and then becomes the program."""
+    ordered = dict(plan.env)
+    if LIBRARY_PATH in ordered and not plan.no_eval:
+        # An order stands in front of the image's own folders, and does not replace them.
+        ordered[LIBRARY_PATH] += f"${{{LIBRARY_PATH}:+:${LIBRARY_PATH}}}"
+    said = voices(caller.env, ordered=ordered, clean=True, home=caller.home, own={}, expand=not plan.no_eval)
+    text = script(
+        plan.action,
+        voices=replace(said, host=host),
+        variables=image.variables,
+        umask=0o022 if plan.no_umask else caller.umask,
+        app=plan.app or "",
+    )
+    return image.shell, ("-c", text, plan.action, *plan.command)
+
+
+def _own_variables(plan: LaunchPlan) -> dict[str, str]:
+    """What the image's scripts ask of the engine, under both names."""
+    own = ({"APPNAME": plan.app} if plan.app else {}) | ({"NO_EVAL": "1"} if plan.no_eval else {})
+    return {f"{family}_{name}": value for name, value in own.items() for family in FAMILIES}
 
 
 def _variables(around: Surroundings, image: StoredImage) -> dict[str, str]:
@@ -85,18 +142,18 @@ def _namespaces(plan: LaunchPlan, *, share_ipc: bool) -> list[str]:
 
 
 def _user(plan: LaunchPlan, caller: Caller, name: Name) -> list[str]:
-    """The caller's own ids inside. Podman maps them; Docker's daemon is root and takes any."""
+    """The caller's own ids inside, whatever user the image names. Podman maps them; Docker's daemon takes any."""
     words = []
     if name == "podman":
-        if not plan.fakeroot:
+        # Podman of root has nothing to map, and refuses to.
+        if caller.uid and not plan.fakeroot:
             words += ["--userns", "keep-id"]
         # runc cannot keep them: it is asked for only where somebody has any.
         if set(caller.groups) - {caller.gid}:
             words += ["--group-add", "keep-groups"]
     else:
-        if not plan.fakeroot:
-            words += ["--user", f"{caller.uid}:{caller.gid}"]
         words += [word for group in caller.groups if group != caller.gid for word in ("--group-add", str(group))]
+    words += ["--user", "0:0" if plan.fakeroot else f"{caller.uid}:{caller.gid}"]
     words += ["--cap-add", plan.add_caps] if plan.add_caps is not None else []
     words += ["--cap-drop", plan.drop_caps if plan.drop_caps is not None else "all"] if not plan.fakeroot else []
     return words

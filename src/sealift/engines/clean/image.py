@@ -12,12 +12,16 @@ ACTIONS = "/.singularity.d/actions"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredImage:
     """`reference` is what the engine calls it. `prepared` says that it has Apptainer's scripts inside, as every image
-    has that Sealift made; `library_path` and `env` are what its configuration sets.
+    has that Sealift made; `library_path` is what its configuration sets, `variables` are the names of all that it sets.
+    `shell` reads its scripts; empty where it has none. `users` are its /etc/passwd and /etc/group.
     """
 
     reference: str
     prepared: bool = True
     library_path: str = ""
+    shell: str = "/bin/sh"
+    variables: tuple[str, ...] = ()
+    users: tuple[bytes, bytes] | None = None
 
 
 def inner_command(plan: LaunchPlan, image: StoredImage) -> tuple[str, tuple[str, ...]]:

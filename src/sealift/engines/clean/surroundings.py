@@ -32,6 +32,9 @@ class Caller:
     gid: int
     groups: tuple[int, ...] = ()
     terminal: bool = False
+    umask: int = 0o022
+    passthrough: bool = False
+    """Can the program have the standard descriptors themselves? Under Podman since 4.0, where none is a terminal."""
     real: Mapping[str, str] | None = None
     message_queues: bool = True
     """Is /dev/mqueue there? Podman cannot share the host's IPC namespace without it."""
