@@ -152,7 +152,7 @@ def _look(request: MpiRequest, *, here: bool = False) -> tuple[MpiView, str, str
             engine=engine,
             gpu=request.gpu,
             model=model,
-            host=_host(found, request.environment) if model == "bind" else None,
+            host=host_mpi(found, request.environment) if model == "bind" else None,
         )
     except UsageError as error:
         return replace(view, refusal=error), path, libraries
@@ -181,7 +181,8 @@ def _engine(request: MpiRequest, site: Profile, *, here: bool) -> str:
     return choose(request.engine, env=request.environment).engine
 
 
-def _host(image: ImageMpi, environment: Mapping[str, str]) -> HostMpi | None:
+def host_mpi(image: ImageMpi, environment: Mapping[str, str]) -> HostMpi | None:
+    """The MPI of this host that can lie over the image's; None where it has none of that ABI."""
     asked = image.asked or (image.library.soname if image.library else "")
     return collect(asked, HostLibraries(environment))
 
