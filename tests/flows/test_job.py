@@ -21,6 +21,7 @@ from tests.ground.tiny import PROGRAMS, make_tiny_root
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("root", "slurm", "squashfuse", "subuid-user")]
 ENGINES = ("embedded", pytest.param("apptainer", marks=pytest.mark.needs("apptainer")))
+RANKS_PROGRAM = Path(__file__).parents[2] / "src/sealift/data/mpi/ranks.py"
 TORCHRUN = '#!/bin/sh\nprintf "%s\\n" "$@" >"torchrun-$SLURM_PROCID"\n'
 ENVIRONMENT = "export GREETING='hello there'\n"
 
@@ -297,3 +298,58 @@ def _until(true: Callable[[], bool], seconds: float = 60) -> None:
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+# MPI
+
+
+RANKS = "library=libmpich.so.12 path=libmpich.so.12 world=0x44000000 byte=0x4c00010d int64=0x4c00083a sum=0x58000003"
+# The nodes of this cluster are one machine, and UCX finds memory of other nodes' ranks there.
+ONE_MACHINE = ("--env", "UCX_POSIX_USE_PROC_LINK=n")
+
+
+@pytest.mark.needs("mirror", "mmdebstrap")
+@pytest.mark.parametrize(
+    ("engine", "nodes", "tasks", "more"),
+    [
+        pytest.param("apptainer", 3, 2, (), marks=pytest.mark.needs("apptainer")),
+        ("embedded", 3, 2, ONE_MACHINE),
+        # All in one container, and one user namespace: shared memory as without containers
+        ("embedded", 1, 4, ()),
+    ],
+)
+def test_ranks_of_mpi_find_each_other(
+    site: Site, mpich_image: Path, engine: str, nodes: int, tasks: int, more: tuple[str, ...]
+) -> None:
+    shutil.copy(mpich_image, site.here / "app.sif")
+    shutil.copy(RANKS_PROGRAM, site.here / "ranks.py")
+    number = nodes * tasks
+    done = site.job(
+        *("--engine", engine, "--kind", "mpi", "--nodes", str(nodes), "--tasks-per-node", str(tasks), *more),
+        *("--submit", "--wait", "--", "sh", "-c", f"python3 ranks.py tasks={number} {RANKS} >rank-$SLURM_PROCID"),
+    )
+    assert done.returncode == 0, (done.stderr, site.read("app-*.out"))
+    told = [json.loads(line) for text in site.read("rank-*").values() for line in text.splitlines()]
+    ranks = [(each["rank"], each["size"]) for each in told if each["kind"] == "rank"]
+    assert ranks == [(rank, number) for rank in range(number)]
+    assert [each["found"] == each["expected"] for each in told if each["kind"] == "allreduce"] == [True]
+    assert not list(site.here.glob(".sealift-probe-*"))
+
+
+@pytest.mark.needs("mirror", "mmdebstrap")
+def test_ranks_that_would_be_alone_stop_the_job(site: Site, mpich_image: Path) -> None:
+    shutil.copy(mpich_image, site.here / "app.sif")
+    text = site.job(
+        *("--engine", "embedded", "--kind", "mpi", "--nodes", "2", "--tasks-per-node", "1", *ONE_MACHINE),
+        *("--", "sh", "-c", "echo >rank-$SLURM_PROCID"),
+    ).stdout.decode()
+    script = site.here / "job.sbatch"
+    script.write_text(text.replace("--mpi=pmi2", "--mpi=none"))
+    number = site("sbatch", "--parsable", script).stdout.decode().strip()
+    assert site.slurm.wait(number) == "FAILED"
+    assert site.read("rank-*") == {}
+    said = [line for line in (site.here / f"app-{number}.out").read_text().splitlines() if line.startswith("sealift")]
+    assert said == [
+        "sealift: 2 tasks came up as 2 worlds of size 1: the launcher speaks pmi2, the image's MPICH 4.0.2 speaks PMI-1"
+    ]
+    assert not list(site.here.glob(".sealift-probe-*"))

@@ -79,6 +79,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--env", action="append", default=[], metavar="K=V", help="set a variable")
     add("--pwd", metavar="DIR", help="the working folder, other than the one from which the job is sent")
     add("--stage", default="auto", help="shared: the file as it lies; node: a copy on each node; auto")
+    add("--twin", default="", metavar="FILE", help="the SIF of the build that docker://… is: looked into for its MPI")
     add("--mpi-model", choices=("bind", "hybrid", "container", "injected"), help="whose MPI, other than the site's way")
     add("--no-https", action="store_true", help="talk plain HTTP to the registry of docker://…")
     group = parser.add_argument_group("sending")
@@ -128,6 +129,7 @@ def _request(
         env=variables,
         pwd=options.pwd,
         stage=options.stage,
+        twin=options.twin,
         mpi_model=options.mpi_model,
         insecure=options.no_https,
         events=events,

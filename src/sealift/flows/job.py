@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from sealift.core.event import Events, Said, ignore
 from sealift.core.launch import Bind, Communication, LaunchPlan
-from sealift.core.mpi import Model, Wireup
+from sealift.core.mpi import Model, Probe, Wireup
 from sealift.core.reference import Reference, parse_source
 from sealift.engines.binds import parse_binds
 from sealift.errors import FetchError, HostError, ImageError, ToolError, UsageError
@@ -43,6 +43,8 @@ class JobRequest:
     env: Mapping[str, str] = field(default_factory=dict)
     pwd: str | None = None
     stage: str = "auto"
+    twin: str = ""
+    """The same image as a file, where `image` is in a registry: looked into for its MPI."""
     mpi_model: Model | None = None
     insecure: bool = False
     events: Events = ignore
@@ -58,7 +60,8 @@ def plan_job(request: JobRequest) -> Job:
     image = _file_image(request, site) if engine in FILE_ENGINES else _registry_image(request, engine)
     if not request.command and image.form == "file" and not image.prepared:
         raise UsageError(f"`{request.image}` has no runscript", hints=("name the program: sealift job … -- PROGRAM",))
-    wireup = _wireup(request, settled.kind, site, engine)
+    talk = _talk(request, settled.kind, site, engine)
+    wireup = talk.wireup
     plan = LaunchPlan(
         image=request.image,
         action="exec" if request.command else "run",
@@ -80,6 +83,8 @@ def plan_job(request: JobRequest) -> Job:
         stage=_stage(request.stage, image, settled, site),
         workers=settled.workers,
         wireup=wireup,
+        probe=talk.probe,
+        why_alone=talk.why_alone,
         variables=_variables(site, request.environment),
         folders={bind.source: not os.path.isfile(bind.source) for bind in plan.binds},
         notes=_notes(engine, site),
@@ -157,6 +162,7 @@ def _check_form(request: JobRequest, engine: str, site: Profile) -> None:
 def _file_image(request: JobRequest, site: Profile) -> JobImage:
     from sealift.engines.embedded.image import find_image
     from sealift.evidence.opening import open_image
+    from sealift.flows.ociconfig import image_environment
     from sealift.store.hashing import digest_file
 
     text = request.image
@@ -176,6 +182,7 @@ def _file_image(request: JobRequest, site: Profile) -> JobImage:
         )
     with open_image(text) as image:
         prepared = image.root.look("/.singularity.d/actions/exec").kind == "file"
+        libraries = image_environment(image.root, None).values.get("LD_LIBRARY_PATH", "")
     return JobImage(
         form="file",
         reference=os.path.realpath(text),
@@ -183,6 +190,7 @@ def _file_image(request: JobRequest, site: Profile) -> JobImage:
         size=os.path.getsize(text),
         offset=found.offset,
         prepared=prepared,
+        library_path=libraries,
     )
 
 
@@ -246,29 +254,42 @@ def _binds(request: JobRequest) -> tuple[Bind, ...]:
 # What ranks talk by
 
 
-def _wireup(request: JobRequest, kind: Kind, site: Profile, engine: Engine) -> Wireup:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Talk:
+    wireup: Wireup = field(default_factory=Wireup)
+    probe: Probe | None = None
+    why_alone: str = ""
+
+
+def _talk(request: JobRequest, kind: Kind, site: Profile, engine: Engine) -> _Talk:
     if kind not in ("mpi", "gpu-mpi"):
-        return Wireup()
+        return _Talk()
     gpu = kind == "gpu-mpi"
-    if engine not in FILE_ENGINES:
-        return Wireup(
-            model="injected",
-            pmi=site.text("mpi.pmi.host"),
-            communication="gpu-mpi" if gpu else "mpi",
-            notes=(
-                "nobody looked into the image for its MPI: sealift mpi show FILE does, in the SIF of the same build",
-            ),
+    file = request.image if engine in FILE_ENGINES else request.twin
+    if not file:
+        note = (
+            "nobody looked into the image for its MPI, and no two ranks try it first: --twin FILE, the SIF of the build"
         )
+        talk: Communication = "gpu-mpi" if gpu else "mpi"
+        pmi = site.text("mpi.pmi.host")
+        return _Talk(wireup=Wireup(model="injected", pmi=pmi, communication=talk, notes=(note,)))
+    from sealift.engines.mpiprobe import make_probe, singletons
     from sealift.engines.wireup import wire_up
     from sealift.evidence.mpi import find_mpi
     from sealift.evidence.opening import open_image
+    from sealift.flows.mpi import host_mpi
 
-    with open_image(request.image) as image:
+    with open_image(file) as image:
         found = find_mpi(image, request.command[0] if request.command else "")
-    # All ranks of a node are in one container, and one user namespace, where the job makes it itself.
-    return wire_up(
-        found, site, engine="one container a node" if engine == "embedded" else engine, gpu=gpu, model=request.mpi_model
-    )
+    # Where the job itself makes one container a node, all ranks are in one user namespace.
+    engine_name = "one container a node" if engine == "embedded" else engine
+    host = host_mpi(found, request.environment) if request.mpi_model == "bind" else None
+    wireup = wire_up(found, site, engine=engine_name, gpu=gpu, model=request.mpi_model, host=host)
+    probe = make_probe(found)
+    if probe is None:
+        note = "no two ranks try it first: the image has neither Python with ctypes nor a C compiler"
+        wireup = replace(wireup, notes=(*wireup.notes, note))
+    return _Talk(wireup=wireup, probe=probe, why_alone=singletons(found, pmi=wireup.pmi, tasks=2))
 
 
 def _communication(settled: Settled, site: Profile, engine: Engine, wireup: Wireup) -> Communication:

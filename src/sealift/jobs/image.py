@@ -18,8 +18,8 @@ def stored(image: JobImage, *, engine: str) -> StoredImage:
     """The image as an engine with a store of its own calls it."""
     if engine == "shifter":
         # Shifter knows tags; a digest has no place in its names.
-        return StoredImage(reference=image.reference, prepared=image.prepared)
-    return StoredImage(reference=pinned(image), prepared=image.prepared)
+        return StoredImage(reference=image.reference, prepared=image.prepared, library_path=image.library_path)
+    return StoredImage(reference=pinned(image), prepared=image.prepared, library_path=image.library_path)
 
 
 def shown(job: Job) -> str:

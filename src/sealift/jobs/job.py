@@ -62,6 +62,8 @@ class JobImage:
     size: int = 0
     offset: int = 0
     prepared: bool = True
+    library_path: str = ""
+    """What the image itself puts into LD_LIBRARY_PATH, as far as that is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,8 @@ class Job:
     workers: int = 0
     wireup: Wireup = field(default_factory=Wireup)
     probe: Probe | None = None
+    why_alone: str = ""
+    """What it means when the probe's ranks are two worlds of one rank."""
     variables: tuple[str, ...] = ()
     """Variables that name the site's file systems, and are set there."""
     folders: Mapping[str, bool] = field(default_factory=dict)

@@ -93,14 +93,10 @@ def program(job: Job) -> tuple[str, ...]:
     )
 
 
-def step_options(job: Job) -> tuple[str, ...]:
-    """The options of the `srun` that starts the ranks: those of the header, over which exported variables win."""
+def step_options(job: Job, *, nodes: int, tasks_per_node: int) -> tuple[str, ...]:
+    """The options of an `srun` that starts ranks: those of the header, over which exported variables win."""
     orders, site = job.orders, job.site
-    words = [
-        f"--nodes={orders.nodes}",
-        f"--ntasks={job.tasks}",
-        f"--ntasks-per-node={orders.tasks_per_node}",
-    ]
+    words = [f"--nodes={nodes}", f"--ntasks={nodes * tasks_per_node}", f"--ntasks-per-node={tasks_per_node}"]
     if orders.cpus_per_task:
         words.append(f"--cpus-per-task={orders.cpus_per_task}")
     words.append(f"--cpu-bind={site.text('slurm.cpu_bind') or 'cores'}")
@@ -110,4 +106,4 @@ def step_options(job: Job) -> tuple[str, ...]:
             words.append(f"--gpu-bind={bind}")
     if job.wireup.pmi:
         words.append(f"--mpi={job.wireup.pmi}")
-    return (*words, "--kill-on-bad-exit=1")
+    return tuple(words)

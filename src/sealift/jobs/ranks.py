@@ -98,7 +98,9 @@ def complete(job: Job) -> LaunchPlan:
     wired = {name: with_variables(value) for name, value in wireup.env.items()}
     env = {**wired, **kinds.variables(job), **plan.env}
     binds = [replace(bind, source=with_variables(bind.source, path=True)) for bind in wireup.binds]
-    paths = library_path(env.get(LIBRARY_PATH, ""), with_variables(":".join(wireup.library_path)))
+    ours = library_path(env.get(LIBRARY_PATH, ""), with_variables(":".join(wireup.library_path)))
+    # One value for all of them: what is ordered, the recipe's, the image's own.
+    paths = library_path(ours, job.image.library_path) if ours else ""
     if job.engine in FILE_ENGINES:
         # These have no flags for it: the recipe is variables and binds, and the driver's folder comes last.
         env = {**recipe(job.site, plan.communication), **env}

@@ -11,6 +11,7 @@ from sealift.jobs.image import cleaning, shown, staging
 from sealift.jobs.job import Job
 from sealift.jobs.nodes import containers, ending
 from sealift.jobs.parts import heredoc, part
+from sealift.jobs.probing import probing
 from sealift.jobs.ranks import complete, rank
 from sealift.jobs.words import command, variables_in
 
@@ -45,6 +46,9 @@ def _lines(job: Job) -> Iterator[str]:
     yield "# What each rank does."
     yield from heredoc("rank", rank(job))
     yield ""
+    if lines := probing(job):
+        yield from lines
+        yield ""
     yield from _step(job)
 
 
@@ -79,7 +83,8 @@ def _beginning(job: Job) -> Iterator[str]:
 
 def _step(job: Job) -> Iterator[str]:
     text = part("step")
-    words = ("srun", *kinds.step_options(job))
+    options = kinds.step_options(job, nodes=job.orders.nodes, tasks_per_node=job.orders.tasks_per_node)
+    words = ("srun", *options, "--kill-on-bad-exit=1")
     call = command(words) + ' \\\n    bash -c "$rank" rank ' + command(kinds.program(job), indent=4)
     yield from _traps(job)
     yield from text.replace("#@STEP@", call).splitlines()
