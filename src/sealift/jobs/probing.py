@@ -23,7 +23,7 @@ def probing(job: Job) -> tuple[str, ...]:
 
 def _probing(job: Job) -> Iterator[str]:
     assert job.probe is not None
-    yield "# Two ranks first: do they find each other? If not, each would calculate the whole, and end without an error."
+    yield "# Two ranks first: do they find each other? If not, each would calculate the whole and end without an error."
     yield 'probe=$(mktemp -d "$PWD/.sealift-probe-XXXXXX") || stop "no folder can be made in $PWD"'
     yield "trap 'rm -rf \"$probe\"' EXIT"
     for name, data in sorted(job.probe.files.items()):
