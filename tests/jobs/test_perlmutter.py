@@ -147,7 +147,7 @@ def test_gpu_aware_mpi_on_podman_hpc(tmp_path) -> None:
     }
     # Nothing is mounted by default
     assert mounts(words) == [f"type=bind,source={path},target={path}" for path in MOUNTS]
-    assert words[-5:] == ["--entrypoint", "env", IMAGE, "./app", "a b"]
+    assert words[-6:] == ["--entrypoint", "env", "--", IMAGE, "./app", "a b"]
     assert words[words.index("--workdir") + 1] == "/tmp"
     # The nearest GPU; nothing else of the host's, but for what podman-hpc itself needs
     assert variables["CUDA_VISIBLE_DEVICES"] == "2"

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from sealift.errors import UsageError
-from sealift.sites.catalogue import load_catalogue, own_folder
+from sealift.sites.catalogue import load_catalogue
+from sealift.sites.marks import own_folder
 from sealift.sites.profile import Profile
 from sealift.sites.reading import load_sources
 

@@ -86,6 +86,7 @@ RUN_FLAGS = (
     Flag("engine", "text", "engine", "what runs it: auto, embedded, apptainer, docker, podman-hpc …", metavar="NAME"),
     Flag("site", "text", "site", "whose flags an engine is given (sealift sites)", metavar="NAME"),
     Flag("communication", "text", "communication", "mpi, gpu-mpi, nccl or openmpi, of the site", metavar="KIND"),
+    Flag("pass", "list", "passed", "further host variables that enter, of Docker and others", metavar="NAME,…"),
     Flag("safe-env", "switch", "safe", "only variables that do no harm enter; caches go to scratch"),
     Flag("print", "switch", "print", "show the engine's command line and run nothing"),
     Flag("verbose", "switch", "verbose", "show the exact command line handed over", "v"),

@@ -30,7 +30,8 @@ class LaunchPlan:
 
     - Environment: `env` are variables set for the container whatever the image says (`--env`), `env_files` files that
       a shell reads. `clean_env` keeps the host's variables out. `no_eval` passes the values on as they are, and
-      `no_umask` sets 0022 in place of the caller's umask.
+      `no_umask` sets 0022 in place of the caller's umask. `passed` are names of the host's variables, with `*` for any
+      characters, that enter where others do not.
     - Files: `binds` (`-B`), `mounts` (`--mount`, each as typed: `type=bind,source=…,destination=…`), `overlays` (each
       as typed: PATH[:ro]), `writable` (changes go to the folder that is the image), `writable_tmpfs` (they are
       forgotten), `scratch` (folders that live as long as the program), `workdir` (where those and /tmp lie on the
@@ -82,6 +83,7 @@ class LaunchPlan:
     dns: str | None = None
     no_umask: bool = False
     no_eval: bool = False
+    passed: tuple[str, ...] = ()
     keep_privs: bool = False
     no_privs: bool = False
     add_caps: str | None = None

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from sealift.errors import HostError, UsageError
 from sealift.system.standin import find_real
+
+if TYPE_CHECKING:
+    from sealift.sites.profile import Profile
 
 EngineName = Literal["apptainer", "singularity", "embedded"]
 Wanted = Literal["auto", "apptainer", "singularity", "embedded"]
@@ -29,10 +32,18 @@ class Choice:
     why: str
 
 
-def choose(wanted: str, *, env: Mapping[str, str], status: str | None = None) -> Choice:
+def nowhere() -> None:
+    """No site is known."""
+
+
+def choose(
+    wanted: str, *, env: Mapping[str, str], status: str | None = None, site: Callable[[], Profile | None] = nowhere
+) -> Choice:
     """Choose. `status` is the text of /proc/self/status, read when None.
 
-    HostError where the wanted engine is not installed, UsageError where there is none of that name.
+    `site` tells which site this is, and is asked only where it decides. On a site whose engines take no SIF, `auto` is
+    the embedded engine, whatever is installed. HostError where the wanted engine is not installed, UsageError where
+    there is none of that name.
     """
     if wanted not in ENGINES:
         known = ", ".join((*ENGINES, *CLEAN_ENGINES))
@@ -40,13 +51,19 @@ def choose(wanted: str, *, env: Mapping[str, str], status: str | None = None) ->
     if wanted == "embedded":
         return Choice(engine="embedded", why="asked for")
     path = env.get("PATH", os.defpath)
-    for name in SITE_ENGINES:
+    place = site() if site is not nowhere else None
+    if wanted == "auto" and place is not None and (why_not := _takes_no_sif(place)):
+        return Choice(engine="embedded", why=why_not)
+    for name in _in_order(place):
         if wanted not in ("auto", name):
             continue
-        program = _find(name, path)
+        program = _find(place.text(f"engines.{name}.command", name) if place is not None else name, path)
         if program is None:
             if wanted == name:
-                raise HostError(f"`{name}` is not installed", hints=("run it without: --engine embedded",))
+                raise HostError(
+                    f"`{name}` is not installed",
+                    hints=(*load_modules(place, name), "run it without: --engine embedded"),
+                )
             continue
         if wanted == name:
             return Choice(engine=name, program=program, why="asked for")
@@ -54,6 +71,25 @@ def choose(wanted: str, *, env: Mapping[str, str], status: str | None = None) ->
             return Choice(engine="embedded", why=f"`{name}` does not work here: {why_not}")
         return Choice(engine=name, program=program, why="installed on this host")
     return Choice(engine="embedded", why="neither Apptainer nor Singularity is installed")
+
+
+def load_modules(place: Profile | None, engine: str) -> tuple[str, ...]:
+    """What to type for the modules that a site wants loaded before `engine`; nothing where there is none."""
+    modules = place.texts(f"engines.{engine}.modules") if place is not None else ()
+    return (f"module load {' '.join(modules)}",) if modules else ()
+
+
+def _takes_no_sif(place: Profile) -> str:
+    """Why no engine of the site can run a SIF; empty where one can, or where nothing is known of them."""
+    order = place.texts("engines.order")
+    takes = [name for name in order if "sif" in (place.texts(f"engines.{name}.images") or ("sif",))]
+    return f"the engines of {place.name} take no SIF: {', '.join(order)}" if order and not takes else ""
+
+
+def _in_order(place: Profile | None) -> tuple[Literal["apptainer", "singularity"], ...]:
+    """The site's preferred one first."""
+    order = place.texts("engines.order") if place is not None else ()
+    return tuple(sorted(SITE_ENGINES, key=lambda name: order.index(name) if name in order else len(order)))
 
 
 def _unusable(status: str) -> str:

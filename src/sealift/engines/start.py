@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NoReturn
 
 from sealift.core.event import Events, Said, ignore
-from sealift.engines.choose import Choice, choose
+from sealift.engines.choose import Choice, choose, nowhere
 from sealift.errors import UsageError
 
 if TYPE_CHECKING:
     from sealift.core.launch import LaunchPlan
     from sealift.engines.embedded.rootfs import Unpack
+    from sealift.sites.profile import Profile
 
 
 def start(
@@ -20,15 +21,17 @@ def start(
     engine: str = "auto",
     env: Mapping[str, str],
     unpack: Unpack | None = None,
+    site: Callable[[], Profile | None] = nowhere,
     events: Events = ignore,
 ) -> int:
     """Run `plan`; this process becomes the engine or the program, so that most calls do not return.
 
     `env` is the caller's environment as it was handed to this process (`system.caller.started_with`). `unpack` is
-    asked for a folder where the embedded engine cannot mount the image. What is handed over is said as an event of
+    asked for a folder where the embedded engine cannot mount the image, `site` for the site where this runs, if that
+    decides anything. What is handed over is said as an event of
     level `debug`. Raises what `choose` and `embedded.run.run` raise.
     """
-    choice = choose(engine, env=env)
+    choice = choose(engine, env=env, site=site)
     events(Said(text=f"engine: {choice.engine} ({choice.why})", level="debug"))
     if plan.communication != "none":
         refuse_communication(plan, choice.engine)

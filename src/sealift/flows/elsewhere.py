@@ -1,39 +1,34 @@
 """The story of a program in an engine that keeps images of its own: Docker, Podman, podman-hpc, Shifter, enroot …
 
-Docker and Podman are given an image that they lack, by their own `load`. podman-hpc and Shifter take
-what is in a registry; an image that is a file gets the line that puts it there.
+Which image of the engine's is meant is `flows.engineimages`' to say, and the words are `engines.clean`'s.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, BinaryIO
 
 from sealift.core.digest import sha256
-from sealift.core.event import Event, Events, Said
+from sealift.core.event import Events, Said
 from sealift.core.launch import Bind
+from sealift.engines.choose import choose, nowhere
 from sealift.engines.clean import charliecloud, docker, enroot, podman_hpc, shifter
 from sealift.engines.clean.image import StoredImage
-from sealift.engines.clean.inside import SHELLS
 from sealift.engines.clean.surroundings import Caller, ordered_plainly
 from sealift.engines.started import Started, hand_over
-from sealift.errors import HostError, UsageError
-from sealift.flows.sites import find_site
-from sealift.sites.catalogue import load_catalogue
+from sealift.errors import UsageError
+from sealift.flows.engineimages import Wish, engines_image, program_of
+from sealift.flows.sites import site_here
 from sealift.sites.profile import Profile
 from sealift.system.home import home_folder
 
 if TYPE_CHECKING:
     from sealift.core.launch import LaunchPlan
     from sealift.store import Store
-
-PROGRAMS = {"charliecloud": "ch-run", "pyxis": "srun", "edf": "srun"}
-STORE_NAME = "localhost/sealift"
-"""What Docker and Podman call the images that they are given for a run: this, and the tree's digest as the tag."""
 
 
 def start_elsewhere(
@@ -43,6 +38,7 @@ def start_elsewhere(
     *,
     site: str = "",
     show: bool = False,
+    insecure: bool = False,
     events: Events,
 ) -> str:
     """Become `engine` with `plan`, or give its command line (its environment file, for `edf`) when it is to be shown.
@@ -51,19 +47,26 @@ def start_elsewhere(
     """
     profile = _site(site, engine, environment)
     caller = _caller(plan, environment)
-    image = _image(plan, engine, profile, environment, load=not show, events=events)
-    if engine == "docker" and image.users is not None and not plan.fakeroot:
-        plan = _with_identity(plan, image.users, caller, environment, events=events)
-    if engine == "edf":
-        text = enroot.environment_file(plan, image, caller, site=profile)
-        if show:
-            return text
+    wish = Wish(
+        plan=plan, engine=engine, site=profile, environment=environment, load=not show, insecure=insecure, events=events
+    )
+    if engine == "edf" and not show:
         raise UsageError("an environment file is written, not run", hints=("see it: add --print",))
-    started = _command_line(plan, engine, image, caller, profile, show=show)
+    # What the engine cannot do does not hang on the image, and is said before one is asked for.
+    _words(replace(wish, load=False), _ANY, caller)
+    image = engines_image(wish)
+    if engine == "docker" and image.users is not None and not plan.fakeroot:
+        wish = replace(wish, plan=_with_identity(plan, image.users, caller, environment, events=events))
+    words = _words(wish, image, caller)
+    if isinstance(words, str):
+        return words
     if not show:
-        events(Said(text=started.line(), level="debug"))
-        hand_over(started)
-    return started.line()
+        events(Said(text=words.line(), level="debug"))
+        hand_over(words)
+    return words.line()
+
+
+_ANY = StoredImage(reference="IMAGE")
 
 
 def made_safe(plan: LaunchPlan, environment: Mapping[str, str], *, site: str) -> LaunchPlan:
@@ -71,13 +74,20 @@ def made_safe(plan: LaunchPlan, environment: Mapping[str, str], *, site: str) ->
     return ordered_plainly(plan, _caller(plan, environment), _site(site, "", environment))
 
 
-def shown(plan: LaunchPlan, engine: str, environment: Mapping[str, str]) -> str:
+def with_passed(plan: LaunchPlan, environment: Mapping[str, str]) -> LaunchPlan:
+    """The plan with `--pass` for engines that pass the host's environment on: it counts with `--cleanenv`."""
+    named = {name: value for name, value in environment.items() if any(fnmatchcase(name, each) for each in plan.passed)}
+    return replace(plan, passed=(), env=named | dict(plan.env) if plan.clean_env else plan.env)
+
+
+def shown(
+    plan: LaunchPlan, engine: str, environment: Mapping[str, str], *, site: Callable[[], Profile | None] = nowhere
+) -> str:
     """The command line of Apptainer or Singularity; the embedded engine has none but our own."""
     from sealift.engines.apptainer import command_line
-    from sealift.engines.choose import choose
     from sealift.engines.start import refuse_communication
 
-    choice = choose(engine, env=environment)
+    choice = choose(engine, env=environment, site=site)
     if plan.communication != "none":
         refuse_communication(plan, choice.engine)
     if choice.engine == "embedded":
@@ -86,21 +96,17 @@ def shown(plan: LaunchPlan, engine: str, environment: Mapping[str, str]) -> str:
     return command_line(plan, name=choice.engine, program=choice.program, env=environment).line()
 
 
-def _command_line(
-    plan: LaunchPlan,
-    engine: str,
-    image: StoredImage,
-    caller: Caller,
-    site: Profile | None,
-    *,
-    show: bool,
-) -> Started:
-    program = _program(engine, caller.env, show=show)
-    match engine:
-        case "docker" | "podman":
-            if engine == "podman":
-                caller = replace(caller, passthrough=_hands_on(program, caller.env, show=show))
-            return docker.command_line(plan, image, caller, name=engine, program=program, site=site)
+def _words(wish: Wish, image: StoredImage, caller: Caller) -> Started | str:
+    """The engine's command line; the text of its environment file, for `edf`."""
+    plan, site = wish.plan, wish.site
+    if wish.engine == "edf":
+        return enroot.environment_file(plan, image, caller, site=site)
+    program = program_of(wish)
+    match wish.engine:
+        case "docker" | "podman" as name:
+            if name == "podman":
+                caller = replace(caller, passthrough=_hands_on(program, caller.env, show=not wish.load))
+            return docker.command_line(plan, image, caller, name=name, program=program, site=site)
         case "podman-hpc" if site is not None:
             return podman_hpc.command_line(plan, image, caller, site=site, program=program)
         case "shifter" if site is not None:
@@ -111,33 +117,16 @@ def _command_line(
         case "charliecloud":
             return charliecloud.command_line(plan, image, caller, program=program, site=site)
         case "pyxis":
-            return enroot.srun_options(plan, image, caller, site=site)
+            return enroot.srun_options(plan, image, caller, program=program, site=site)
         case _:
             return enroot.command_line(plan, image, caller, program=program, site=site)
 
 
 def _site(name: str, engine: str, environment: Mapping[str, str]) -> Profile | None:
     """The site that was named, else the one where this runs; podman-hpc and Shifter cannot be spoken to without one."""
-    if name:
-        return find_site(name, environment, today="")
-    found = load_catalogue(environment).detect(environment)
+    found = site_here(name, environment)
     if found is None and engine in ("podman-hpc", "shifter"):
         raise UsageError(f"{engine}'s flags are the site's: which one is it?", hints=("add --site perlmutter",))
-    return found
-
-
-def _program(engine: str, environment: Mapping[str, str], *, show: bool) -> str:
-    name = PROGRAMS.get(engine, engine)
-    if show:
-        return name
-    from sealift.system.process import find_program
-
-    found = find_program(name, path=environment.get("PATH"))
-    if found is None:
-        raise HostError(
-            f"`{name}` is not installed",
-            hints=("run it without: --engine embedded", "see what would be called: add --print"),
-        )
     return found
 
 
@@ -173,138 +162,6 @@ def _caller(plan: LaunchPlan, environment: Mapping[str, str]) -> Caller:
         message_queues=os.path.isdir("/dev/mqueue"),
         real={path: os.path.realpath(path) for path in paths if path.startswith("/") and "\0" not in path},
     )
-
-
-# Images
-
-
-def _image(
-    plan: LaunchPlan,
-    engine: str,
-    site: Profile | None,
-    environment: Mapping[str, str],
-    *,
-    load: bool,
-    events: Events,
-) -> StoredImage:
-    """The image under the name that the engine has for it.
-
-    One from a registry runs as its configuration says: images of ours name their scripts there.
-    """
-    text = plan.image
-    if text.startswith("docker://"):
-        return StoredImage(reference=text.removeprefix("docker://"), prepared=False)
-    match engine:
-        case "docker" | "podman":
-            return _loaded(text, engine, environment, load=load, events=events)
-        case "charliecloud" if os.path.isdir(text) or text.endswith((".sqfs", ".squashfs", ".sqsh")):
-            return StoredImage(reference=os.path.abspath(text))
-        case "enroot" | "pyxis" | "edf" if text.endswith((".sqfs", ".squashfs", ".sqsh")):
-            return StoredImage(reference=os.path.abspath(text))
-        case "charliecloud" | "enroot" | "pyxis" | "edf":
-            raise UsageError(
-                f"{engine} takes a squashfs, not `{text}`",
-                hints=(f"make one: sealift build {_stem(text)}.sqfs {shlex.quote(text)}",),
-            )
-    registry = site.text("registry.host") if site is not None else ""
-    archive = f"{_stem(text)}.tar"
-    reference = f"{registry or 'REGISTRY'}/PROJECT/{os.path.basename(_stem(text))}:1"
-    raise UsageError(
-        f"{engine} runs what is in a registry, and `{text}` is a file",
-        hints=(
-            f"sealift build oci-archive:{archive} {shlex.quote(text)}",
-            f"skopeo copy oci-archive:{archive} docker://{reference}",
-            f"sealift … --engine {engine} docker://{reference} …",
-        ),
-    )
-
-
-def _stem(path: str) -> str:
-    return os.path.splitext(path.rstrip("/"))[0]
-
-
-def _loaded(text: str, engine: str, environment: Mapping[str, str], *, load: bool, events: Events) -> StoredImage:
-    """A local image as Docker or Podman have it, into whose store it is put when it is not there yet."""
-    from sealift.flows.run import local_image
-    from sealift.store import open_store
-
-    path = local_image(text, environment, events)
-    image = _described(path)
-    if not load:
-        return image
-    program = _program(engine, environment, show=False)
-    if _has(program, image.reference, environment):
-        return image
-    with (
-        open_store(environment, events=events) as store,
-        store.alone("given", f"{engine}-{image.reference.rpartition(':')[2]}", f"{text} ready for {engine}"),
-    ):
-        # Another process may have done it while this one waited.
-        if not _has(program, image.reference, environment):
-            events(Said(text=f"giving {text} to {engine} as {image.reference}, once"))
-            _give(program, path, image.reference, environment, events)
-    return image
-
-
-def _described(path: str) -> StoredImage:
-    """What has to be known of an image before it is started. UsageError for a folder, whose files may change."""
-    from sealift.evidence.inspection import inspect_image
-    from sealift.evidence.opening import open_image
-    from sealift.flows.ociconfig import image_environment
-    from sealift.sif.layout import OCI_CONFIG, DataType
-    from sealift.store.hashing import digest_file
-
-    with open_image(path) as image:
-        if image.form == "directory":
-            raise UsageError(
-                f"`{path}` is a folder", hints=(f"make an image of it: sealift build {_stem(path)}.sif {path}",)
-            )
-        tree = inspect_image(image).tree_digest or digest_file(path, "sha256")
-        noted = image.sif.find(DataType.GENERIC_JSON, OCI_CONFIG) if image.sif is not None else None
-        config = image.sif.data(noted) if image.sif is not None and noted is not None else b""
-        users = tuple(image.root.look(name) for name in ("/etc/passwd", "/etc/group"))
-        return StoredImage(
-            reference=f"{STORE_NAME}:{_tag(tree, config)}",
-            shell=next((each for each in SHELLS if image.root.look(each).kind == "file"), ""),
-            variables=tuple(image_environment(image.root, None).values),
-            users=(users[0].content, users[1].content) if all(each.kind == "file" for each in users) else None,
-        )
-
-
-def _tag(tree: str, config: bytes) -> str:
-    """The tree's digest, and what names the configuration of the OCI image that it was made of: its working directory,
-    ports and user are in no file of the tree.
-    """
-    tag = tree.partition(":")[2][:32]
-    return f"{tag}-{sha256(config).partition(':')[2][:8]}" if config else tag
-
-
-def _has(program: str, name: str, environment: Mapping[str, str]) -> bool:
-    from sealift.system.process import run
-
-    done = run((program, "image", "inspect", "--format", "{{.Id}}", name), env=environment, accept=range(256))
-    return done.code == 0
-
-
-def _give(program: str, path: str, name: str, environment: Mapping[str, str], events: Events) -> None:
-    """Have the engine load the image, from the file alone: the layers of its base would take the network."""
-    from sealift.flows.base import open_local_image
-    from sealift.flows.enginestores import load
-    from sealift.flows.finish import finished
-    from sealift.flows.ociimages import in_ocis_words, ready_to_send
-    from sealift.flows.ociout import oci_image
-    from sealift.flows.requests import BuildRequest
-    from sealift.flows.workshop import open_workshop
-
-    def take(event: Event) -> None:
-        # What other engines would miss of the image is of no concern: it is started with a script of ours.
-        if not (isinstance(event, Said) and event.level == "info"):
-            events(event)
-
-    with open_workshop(BuildRequest(target="", spec=path, environment=environment, events=take)) as shop:
-        ready = ready_to_send(shop, replace(open_local_image(shop, path), origin=""))
-        with finished(shop, ready, layered=True) as made, oci_image(shop, made) as image:
-            load(in_ocis_words(image), name, program, environment, take)
 
 
 def _with_identity(

@@ -14,10 +14,13 @@ from sealift.errors import UsageError
 from sealift.flows.definitions import read_spec
 from sealift.flows.destinations import Destination, EngineStore, parse_destination
 from sealift.flows.ociimages import in_ocis_words, opened_to_send
+from sealift.flows.pushed import note_pushed
 from sealift.flows.registryout import Sent, layer_blobs, send
 from sealift.flows.requests import BuildRequest, Layers
+from sealift.flows.stored import stored_image
 from sealift.flows.targets import Target, check_target
 from sealift.flows.workshop import Workshop, open_workshop
+from sealift.oci.config import parse_config
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +47,7 @@ class PushRequest:
 class Pushed:
     """`reference` names exactly what is there now, for programs. `digest` is the manifest's; `tree_digest` `""` where
     it is not known. `sent` says what became of each layer, of a registry's alone; `unchanged` that all was there.
-    `following` are lines to type next, each with what it is for.
+    `following` are lines to type next, each with what it is for. `library_path` is what the image sets.
     """
 
     image: str
@@ -58,6 +61,7 @@ class Pushed:
     following: tuple[tuple[str, str], ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    library_path: str = ""
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -103,6 +107,7 @@ def push(request: PushRequest) -> Pushed:
                 done = push_sif(shop, request.image, destination)
             else:
                 done = _push_layers(shop, destination)
+        _remember(shop, destination, done)
         shop.store.prune()
         following = tuple((name, next_line(name, destination)) for name in engines)
         return replace(
@@ -143,7 +148,18 @@ def _push_layers(shop: Workshop, destination: Reference | EngineStore | Target) 
             size=image.size,
             unchanged=unchanged,
             sent=sent,
+            library_path=stored_image("", parse_config(image.config.data)).library_path,
         )
+
+
+def _remember(shop: Workshop, destination: Destination, done: Pushed) -> None:
+    """For engines that take no files: under this name the image can be found from now on."""
+    if not done.tree_digest or not isinstance(destination, Reference | EngineStore):
+        return
+    target = f"docker://{destination}"
+    if isinstance(destination, EngineStore):
+        target = f"{destination.engine}:{destination.name}"
+    note_pushed(shop.store, tree=done.tree_digest, target=target, library_path=done.library_path)
 
 
 def _check_image(request: PushRequest) -> None:

@@ -6,9 +6,10 @@ import os
 from collections.abc import Mapping
 
 from sealift.errors import SealiftError, UsageError
-from sealift.sites.catalogue import SIZE_LIMIT, SUFFIX, Catalogue, load_catalogue, own_folder
+from sealift.sites.catalogue import SIZE_LIMIT, SUFFIX, Catalogue, load_catalogue
 from sealift.sites.local import NAME as LOCAL
 from sealift.sites.local import measure, this_host
+from sealift.sites.marks import own_folder
 from sealift.sites.profile import Profile
 from sealift.sites.reading import ProfileText, read_profile
 from sealift.system.files import atomic_file, explain_oserror
@@ -26,6 +27,11 @@ def find_site(name: str, environment: Mapping[str, str], *, today: str) -> Profi
     if name == LOCAL and LOCAL not in catalogue.own:
         return measure(this_host(environment), today=today)
     return catalogue.find(name)
+
+
+def site_here(name: str, environment: Mapping[str, str]) -> Profile | None:
+    """The site that was named, else the one where this runs, None where no profile's mark is seen."""
+    return find_site(name, environment, today="") if name else load_catalogue(environment).detect(environment)
 
 
 def detect_site(environment: Mapping[str, str]) -> str:

@@ -17,9 +17,8 @@ from sealift.engines.apptainer import command_line as apptainer
 from sealift.engines.clean import podman_hpc, shifter
 from sealift.engines.clean.communication import recipe
 from sealift.engines.clean.docker import show_mount
-from sealift.engines.clean.image import ACTIONS
+from sealift.engines.clean.image import ACTIONS, LIBRARY_PATH
 from sealift.engines.clean.surroundings import (
-    LIBRARY_PATH,
     Caller,
     Surroundings,
     compose,
@@ -64,7 +63,7 @@ def _rank(job: Job) -> Iterator[str]:
             yield from _embedded(job, plan, caller)
         case "podman-hpc":
             started = podman_hpc.command_line(plan, stored(job.image, engine=job.engine), caller, site=job.site)
-            yield from _podman_hpc(job, _without_known(started.argv))
+            yield from _podman_hpc(job, _without_known(started.argv, caller))
         case "shifter":
             started = shifter.command_line(
                 plan,
@@ -74,17 +73,17 @@ def _rank(job: Job) -> Iterator[str]:
                 is_folder=job.folders,
                 in_job=True,
             )
-            yield f"exec {command(_without_known(started.argv))}"
+            yield f"exec {command(started.argv)}"
 
 
-def _without_known(argv: tuple[str, ...]) -> tuple[str, ...]:
+def _without_known(argv: tuple[str, ...], caller: Caller) -> tuple[str, ...]:
     """A command line without variables that are passed on as they are in any case."""
-    known = f"SLURM_JOB_ID={at_run_time('SLURM_JOB_ID')}"
+    known = {f"{name}={value}" for name, value in caller.env.items()}
     words: list[str] = []
     for word in argv:
-        if word == known:
+        if word in known and words[-1] == "--env":
             words.pop()
-        elif word != f"--env={known}":
+        else:
             words.append(word)
     return tuple(words)
 
@@ -102,9 +101,10 @@ def complete(job: Job) -> LaunchPlan:
     # One value for all of them: what is ordered, the recipe's, the image's own.
     paths = library_path(ours, job.image.library_path) if ours else ""
     if job.engine in FILE_ENGINES:
-        # These have no flags for it: the recipe is variables and binds, and the driver's folder comes last.
+        # These have no flags for it: the recipe is variables and binds.
         env = {**recipe(job.site, plan.communication), **env}
-        if paths:
+        if paths and job.engine == "embedded":
+            # The driver's folder comes last; Apptainer puts it there by itself.
             paths = library_path(paths, LIBRARIES)
         if wireup.preload:
             env["LD_PRELOAD"] = with_variables(wireup.preload)
@@ -130,6 +130,9 @@ def _caller(job: Job) -> Caller:
 def _environment(job: Job) -> Iterator[str]:
     rules = load_rules()
     own = [*_KEPT, *_ENGINES_OWN[job.engine]]
+    if job.engine == "shifter":
+        # It hands on what it finds, and no host's libraries are inside.
+        own.remove(LIBRARY_PATH)
     yield "# Of the variables that are set here only those go inside that do no harm. The engine itself needs a few."
     if job.engine == "podman-hpc":
         yield "pass=()"
@@ -192,6 +195,7 @@ def surroundings(job: Job) -> Surroundings:
 def _embedded(job: Job, plan: LaunchPlan, caller: Caller) -> Iterator[str]:
     around = surroundings(job)
     env = {name: value for name, value in around.env.items() if value != caller.env.get(name) and name != "HOME"}
+    env |= {LIBRARY_PATH: around.ordered_path} if around.ordered_path else {}
     env |= {"APPTAINER_CONTAINER": at_run_time("SEALIFT_IMAGE"), "SINGULARITY_CONTAINER": at_run_time("SEALIFT_IMAGE")}
     assignments = [f"{name}={value}" for name, value in env.items()]
     # What is ordered wins over the image's own scripts.

@@ -9,9 +9,9 @@ from difflib import get_close_matches
 from importlib import resources
 
 from sealift.errors import UsageError
+from sealift.sites.marks import own_folder
 from sealift.sites.profile import Fact, Profile, Source
 from sealift.sites.reading import ProfileText, read_profile
-from sealift.system.home import home_folder
 
 SUFFIX = ".toml"
 _NOT_PROFILES = {"schema.toml", "sources.toml"}
@@ -93,14 +93,6 @@ class Catalogue:
 def load_catalogue(environment: Mapping[str, str]) -> Catalogue:
     """Read all profiles; UsageError when one of the user's is wrong."""
     return Catalogue(shipped=_shipped(), own=_own(own_folder(environment)))
-
-
-def own_folder(environment: Mapping[str, str]) -> str:
-    """Where the user's profiles lie: `sealift/sites` of the configuration folder (XDG Base Directory Specification)."""
-    config = environment.get("XDG_CONFIG_HOME", "")
-    if not os.path.isabs(config):
-        config = os.path.join(home_folder(environment), ".config")
-    return os.path.join(config, "sealift", "sites")
 
 
 def _shipped() -> dict[str, ProfileText]:

@@ -61,7 +61,9 @@ def test_a_plain_plan() -> None:
 def test_what_the_plan_orders_wins() -> None:
     order = {"OMP_NUM_THREADS": "1", "PYTHONNOUSERSITE": "", "TORCH_HOME": "/t", "LD_LIBRARY_PATH": "/mine"}
     made = compose(plan(env=order, pwd="/in", binds=(Bind(source="/data", destination="/tmp"),)), caller(), None)
+    path = order.pop("LD_LIBRARY_PATH")
     assert dict(made.env) == AROUND | order
+    assert (made.orders, made.ordered_path) == (order, path)
     assert made.pwd == "/in"
     assert made.binds[0] == Bind(source="/lustre/data", destination="/tmp")
 
@@ -84,6 +86,7 @@ def test_a_site_shows_its_file_systems() -> None:
     made = compose(plan(), caller(CFS="/global/cfs/cdirs"), site("perlmutter"))
     shown = {bind.destination for bind in made.binds}
     assert shown == {"/tmp", "/var/tmp", "/home/me", "/scratch/me", "/global/cfs/cdirs"}
+    assert made.env["CFS"] == "/global/cfs/cdirs"
 
 
 def test_without_scratch_and_job_the_caches_are_of_this_user() -> None:
@@ -119,3 +122,36 @@ def test_the_same_for_an_engine_that_passes_everything_on() -> None:
     assert safe.clean_env
     assert safe.env == {k: v for k, v in AROUND.items() if k != "HOME"} | {"A": "b"}
     assert safe.binds == (Bind(source="/lustre/me", destination="/scratch/me"),)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, "/mine${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"),
+        ({"no_eval": True}, "/mine"),
+    ],
+)
+def test_an_order_of_the_library_path_is_put_before_the_images_own(fields: dict[str, object], expected: str) -> None:
+    safe = ordered_plainly(plan(env={"LD_LIBRARY_PATH": "/mine"}, **fields), caller(), None)
+    assert safe.env == {k: v for k, v in AROUND.items() if k != "HOME"} | {"LD_LIBRARY_PATH": expected}
+
+
+@pytest.mark.parametrize(
+    ("passed", "variable", "more"),
+    [
+        ((), "", {}),
+        (("MY_*", "OTHER"), "", {"MY_A": "1", "MY_B": "2", "OTHER": "3"}),
+        ((), "OTHER, CUDA_HOME", {"OTHER": "3", "CUDA_HOME": "/opt/cuda"}),
+        (("PYTHONPATH",), "MY_A", {"MY_A": "1", "PYTHONPATH": "/home/me/lib"}),
+    ],
+)
+def test_what_the_user_names_enters_too(passed: tuple[str, ...], variable: str, more: dict[str, str]) -> None:
+    here = caller(MY_A="1", MY_B="2", OTHER="3", SEALIFT_PASS=variable)
+    assert dict(compose(plan(passed=passed), here, None).env) == AROUND | more
+
+
+def test_the_library_path_of_the_host_enters_as_an_order_where_it_is_named() -> None:
+    made = compose(plan(passed=("LD_LIBRARY_PATH",)), caller(), None)
+    assert dict(made.env) == AROUND
+    assert made.ordered_path == "/opt/host/lib"
+    assert made.library_path("/site", "/image:/site") == "/opt/host/lib:/site:/image"

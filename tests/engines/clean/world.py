@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sealift.core.launch import Bind, LaunchPlan
-from sealift.engines.clean.image import StoredImage
+from sealift.engines.clean.image import SETTLE, StoredImage
 from sealift.engines.clean.surroundings import Caller
 from sealift.sites.catalogue import load_catalogue
 from sealift.sites.profile import Profile
@@ -33,11 +33,22 @@ CACHES = {
 AROUND = {
     "OMP_NUM_THREADS": "8",
     "SLURM_JOB_ID": "7",
+    "SCRATCH": "/scratch/me",
     "PYTHONNOUSERSITE": "1",
     **CACHES,
     "HOME": "/home/me",
 }
 """What is set inside for `caller()` and a plain plan, in this order."""
+
+
+APART = {name: value for name, value in AROUND.items() if name not in ("HOME", "SCRATCH")}
+"""The same for `bare()`."""
+EXEC = "/.singularity.d/actions/exec"
+
+
+def settled(*words: str, **orders: str) -> tuple[str, ...]:
+    """What is run in a prepared image where the caller's orders must outlast the image's scripts."""
+    return ("/bin/sh", "-c", SETTLE, "sh", *(f"{name}={value}" for name, value in orders.items()), "-", *words)
 
 
 def caller(*, terminal: bool = False, **more: str) -> Caller:

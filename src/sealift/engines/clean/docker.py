@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import Literal
 
 from sealift.core.launch import Bind, LaunchPlan
-from sealift.engines.clean.image import StoredImage, inner_command
+from sealift.engines.clean.image import LIBRARY_PATH, StoredImage, inner_command
 from sealift.engines.clean.inside import script
-from sealift.engines.clean.refusals import refuse
-from sealift.engines.clean.surroundings import LIBRARY_PATH, Caller, Surroundings, compose, library_path
+from sealift.engines.clean.refusals import APART, refuse
+from sealift.engines.clean.surroundings import SHARED, Caller, compose
 from sealift.engines.environment import FAMILIES, voices
 from sealift.engines.started import Started
 from sealift.errors import UsageError
@@ -38,7 +38,7 @@ CAN = frozenset(
         "dns",
         "app",
     )
-) | {"add_caps", "drop_caps"}
+) | {"add_caps", "drop_caps", "contain_all", *APART}
 REASONS: Mapping[str, str] = {
     "overlays": "its images take no overlay",
     "writable": "its images are layers, not folders",
@@ -70,13 +70,15 @@ def command_line(
     if not plan.writable_tmpfs:
         argv.append("--read-only")
     argv += ["--security-opt", "no-new-privileges"]
+    argv += _empty_folders(plan, caller)
     argv += [word for bind in around.binds for word in ("--mount", show_mount(bind))]
-    if around.pwd is not None:
-        argv += ["--workdir", around.pwd]
+    pwd = around.pwd if around.pwd is not None or plan.no_home else caller.home
+    if pwd is not None:
+        argv += ["--workdir", pwd]
     host = {name: value for name, value in around.env.items() if name not in plan.env}
     if image.prepared and image.shell:
         # The script carries out the orders, behind the image's own words.
-        entry, command = _settled(plan, image, caller, host)
+        entry, command = _settled(plan, image, caller, host, around.ordered_path)
         variables = host | _own_variables(plan)
     else:
         if image.prepared and plan.action == "test":
@@ -85,7 +87,8 @@ def command_line(
                 hints=("run a program: sealift exec … IMAGE PROGRAM",),
             )
         entry, command = inner_command(plan, replace(image, prepared=False))
-        variables = _variables(around, image)
+        path = around.library_path("", image.library_path)
+        variables = dict(around.env) | ({LIBRARY_PATH: path} if path else {})
     argv += [word for key, value in variables.items() for word in ("--env", f"{key}={value}")]
     if entry:
         argv += ["--entrypoint", entry]
@@ -93,11 +96,13 @@ def command_line(
 
 
 def _settled(
-    plan: LaunchPlan, image: StoredImage, caller: Caller, host: Mapping[str, str]
+    plan: LaunchPlan, image: StoredImage, caller: Caller, host: Mapping[str, str], ordered_path: str
 ) -> tuple[str, tuple[str, ...]]:
     """The image's shell, which makes the environment and then becomes the program."""
     ordered = dict(plan.env)
-    if LIBRARY_PATH in ordered and not plan.no_eval:
+    if ordered_path:
+        ordered[LIBRARY_PATH] = ordered_path
+    if ordered_path and not plan.no_eval:
         # An order stands in front of the image's own folders, and does not replace them.
         ordered[LIBRARY_PATH] += f"${{{LIBRARY_PATH}:+:${LIBRARY_PATH}}}"
     said = voices(caller.env, ordered=ordered, clean=True, home=caller.home, own={}, expand=not plan.no_eval)
@@ -117,11 +122,14 @@ def _own_variables(plan: LaunchPlan) -> dict[str, str]:
     return {f"{family}_{name}": value for name, value in own.items() for family in FAMILIES}
 
 
-def _variables(around: Surroundings, image: StoredImage) -> dict[str, str]:
-    variables = dict(around.env)
-    if LIBRARY_PATH in variables and image.library_path:
-        variables[LIBRARY_PATH] = library_path(variables[LIBRARY_PATH], image.library_path)
-    return variables
+def _empty_folders(plan: LaunchPlan, caller: Caller) -> list[str]:
+    """With `--contain` there is something to write to in an image that cannot be written to: /tmp, /var/tmp, home."""
+    if not (plan.contain or plan.contain_all):
+        return []
+    shown = {bind.destination for bind in plan.binds}
+    folders = [*SHARED, *([] if plan.no_home else [caller.home])]
+    empty = (f"{folder}:rw,exec,mode=1777" for folder in folders if folder not in shown)
+    return [word for folder in empty for word in ("--tmpfs", folder)]
 
 
 def _namespaces(plan: LaunchPlan, *, share_ipc: bool) -> list[str]:

@@ -15,14 +15,13 @@ from collections.abc import Mapping
 from sealift.core.launch import Communication, LaunchPlan
 from sealift.engines.clean.communication import recipe, site_flags
 from sealift.engines.clean.docker import show_mount
-from sealift.engines.clean.image import ACTIONS, StoredImage, inner_command
-from sealift.engines.clean.refusals import refuse
-from sealift.engines.clean.surroundings import LIBRARY_PATH, Caller, compose, library_path
+from sealift.engines.clean.image import ACTIONS, LIBRARY_PATH, StoredImage, inner_command, words_of
+from sealift.engines.clean.refusals import APART, refuse
+from sealift.engines.clean.surroundings import Caller, Surroundings, compose
 from sealift.engines.started import Started
-from sealift.errors import UsageError
 from sealift.sites.profile import Profile
 
-CAN = frozenset(("nv", "writable_tmpfs", "fakeroot", "hostname", "communication"))
+CAN = frozenset(("nv", "writable_tmpfs", "fakeroot", "hostname", "communication", "contain_all")) | APART
 REASONS: Mapping[str, str] = {
     "rocm": "it knows NVIDIA GPUs only",
     "overlays": "its images take no overlay",
@@ -57,15 +56,19 @@ def command_line(
     argv += [word for bind in around.binds for word in ("--mount", show_mount(bind))]
     if around.pwd is not None:
         argv += ["--workdir", around.pwd]
+    path = around.library_path(_site_path(site, plan.communication), image.library_path)
     variables = recipe(site, plan.communication) | dict(around.env)
-    composed = _library_path(site, plan.communication, plan.env.get(LIBRARY_PATH, ""), image.library_path)
-    if composed:
-        variables[LIBRARY_PATH] = composed
+    if "PMI_FD" in variables:
+        variables["PMI_FD"] = "3"  # under this number it hands the descriptor on
+    if path:
+        # Each module of it sets a value of its own; the last one counts, and this one comes last.
+        variables[LIBRARY_PATH] = path
     argv += [word for key, value in variables.items() for word in ("--env", f"{key}={value}")]
-    entry, command = _inner(plan, image, shared=needs_srun(flags))
+    entry, command = _inner(plan, image, around, settle=bool(path), shared=needs_srun(flags))
     if entry:
         argv += ["--entrypoint", entry]
-    return Started(argv=(*argv, image.reference, *command), env=caller.env)
+    # It looks for its own flags behind the image, too: `--` keeps the program's from it.
+    return Started(argv=(*argv, "--", image.reference, *command), env=caller.env)
 
 
 def needs_srun(flags: tuple[str, ...]) -> bool:
@@ -73,23 +76,18 @@ def needs_srun(flags: tuple[str, ...]) -> bool:
     return any(flag in flags for flag in _SHARED)
 
 
-def _library_path(site: Profile, communication: Communication, ordered: str, image: str) -> str:
-    """One value for everything: each module sets its own, the last one counts, and ours comes last."""
-    theirs = {
+def _site_path(site: Profile, communication: Communication) -> str:
+    return {
         "mpi": site.text("engines.podman-hpc.library_path"),
         "gpu-mpi": site.text("engines.podman-hpc.library_path"),
         "nccl": site.text("engines.podman-hpc.nccl_library_path"),
     }.get(communication, "")
-    return library_path(ordered, theirs, image) if theirs or ordered else ""
 
 
-def _inner(plan: LaunchPlan, image: StoredImage, *, shared: bool) -> tuple[str, tuple[str, ...]]:
-    entry, command = inner_command(plan, image)
+def _inner(
+    plan: LaunchPlan, image: StoredImage, around: Surroundings, *, settle: bool, shared: bool
+) -> tuple[str, tuple[str, ...]]:
     if not shared:
-        return entry, command
-    if not entry:
-        raise UsageError(
-            f"what `{image.reference}` runs by itself is not known, and podman-hpc's shared containers do not run it",
-            hints=("name the program: sealift exec … IMAGE PROGRAM",),
-        )
-    return (f"{ACTIONS}/exec" if image.prepared else "env"), (entry, *command)
+        return inner_command(plan, image, orders=around.orders, settle=settle)
+    words = words_of(plan, image, orders=around.orders, settle=settle)
+    return (f"{ACTIONS}/exec" if image.prepared else "env"), words

@@ -9,18 +9,27 @@ from sealift.core.launch import LaunchPlan
 from sealift.errors import UsageError
 
 ALWAYS = frozenset(
-    ("image", "action", "command", "shell", "binds", "env", "pwd", "no_home", "contain", "contain_all")
-) | {"clean_env", "no_eval", "no_umask"}
+    ("image", "action", "command", "shell", "binds", "env", "pwd", "passed", "clean_env", "no_eval", "no_umask")
+)
 """What every engine here can do; `clean_env`, `no_eval` and `no_umask` are how they all are."""
+
+APART = frozenset(("no_home", "contain"))
+"""What those can do that show nothing of the host by themselves."""
 
 WITHOUT_FLAGS = "it has no flags for MPI or NCCL; the site's page tells what to bind: sealift sites NAME"
 
 
 def flag_of(field: str) -> str:
     """The option that sets a field of the launch plan."""
-    return {"contain_all": "--containall", "overlays": "--overlay", "mounts": "--mount", "env_files": "--env-file"}.get(
-        field, "--" + field.replace("_", "-")
-    )
+    others = {
+        "contain_all": "--containall",
+        "overlays": "--overlay",
+        "mounts": "--mount",
+        "env_files": "--env-file",
+        "engine_options": "options of Apptainer's own",
+        "engine_hints": "options of Apptainer's own",
+    }
+    return others.get(field, "--" + field.replace("_", "-"))
 
 
 def refuse(plan: LaunchPlan, engine: str, *, can: frozenset[str], reasons: Mapping[str, str]) -> None:

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import fnmatch
 import functools
-import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any
 
 from sealift.core.launch import Bind, LaunchPlan
+from sealift.engines.clean.image import LIBRARY_PATH
 from sealift.sites.profile import Profile
 
 SHARED = ("/tmp", "/var/tmp")  # noqa: S108 -- the folders that Apptainer shows of the host
-LIBRARY_PATH = "LD_LIBRARY_PATH"
+PASSED_TOO = "SEALIFT_PASS"
+"""Names further variables of the host that enter, parted by commas, as `--pass` does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +46,22 @@ class Caller:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """`env` in the order in which it was decided; `binds` from the outermost folder inwards; `pwd` inside."""
+    """`env` in the order in which it was decided, all but the library path; `binds` from the outermost folder inwards;
+    `pwd` inside. `orders` are those of `env` that the plan itself names, `ordered_path` the library path that it names.
+    """
 
     env: Mapping[str, str]
+    orders: Mapping[str, str]
+    ordered_path: str
     binds: tuple[Bind, ...]
     pwd: str | None
+
+    def library_path(self, site: str, image: str) -> str:
+        """The one value of LD_LIBRARY_PATH: what the plan orders, the site's recipe, the image itself, in this order.
+
+        Empty where neither of the first two wants anything: then the image's own value stands, and needs no word.
+        """
+        return library_path(self.ordered_path, site, image) if self.ordered_path or site else ""
 
 
 @functools.cache
@@ -58,22 +70,46 @@ def load_rules() -> Mapping[str, Any]:
     return tomllib.loads(text)
 
 
-def passes(name: str) -> bool:
-    """Does this variable of the host enter?"""
+def passes(name: str, named: Sequence[str] = ()) -> bool:
+    """Does this variable of the host enter? Those `named` by the user do, whatever the rules say."""
     rules = load_rules()
+    if any(fnmatch.fnmatchcase(name, each) for each in named):
+        return True
     return any(fnmatch.fnmatchcase(name, each) for each in rules["passed"]) and not any(
         fnmatch.fnmatchcase(name, each) for each in rules["kept_out"]
     )
 
 
+def harmful() -> tuple[str, ...]:
+    """Variables that must not enter, for engines that cannot be told to begin with nothing."""
+    return tuple(load_rules()["harmful"])
+
+
+def named_variables(plan: LaunchPlan, caller: Mapping[str, str]) -> tuple[str, ...]:
+    """The further variables that the user names, as patterns."""
+    return (*plan.passed, *(name.strip() for name in caller.get(PASSED_TOO, "").split(",") if name.strip()))
+
+
 def compose(plan: LaunchPlan, caller: Caller, site: Profile | None) -> Surroundings:
     """The surroundings of `plan` when `caller` starts it on `site`; what the plan orders wins over every rule."""
-    env = {name: value for name, value in sorted(caller.env.items()) if passes(name)}
+    named = named_variables(plan, caller.env)
+    apart = plan.contain or plan.contain_all
+    env = {name: value for name, value in sorted(caller.env.items()) if passes(name, named) and name != LIBRARY_PATH}
+    if not apart:
+        env |= {name: caller.env[name] for name in _site_variables(site) if caller.env.get(name)}
     env |= {name: rule["value"] for name, rule in load_rules()["set"].items()}
     env |= _caches(caller)
     if not plan.no_home:
         env["HOME"] = caller.home
-    return Surroundings(env=env | dict(plan.env), binds=_binds(plan, caller, site), pwd=_pwd(plan, caller))
+    orders = {name: value for name, value in plan.env.items() if name != LIBRARY_PATH}
+    path = plan.env.get(LIBRARY_PATH) or (caller.env.get(LIBRARY_PATH, "") if LIBRARY_PATH in named else "")
+    return Surroundings(
+        env=env | orders,
+        orders=orders,
+        ordered_path=path,
+        binds=_binds(plan, caller, site),
+        pwd=_pwd(plan, caller),
+    )
 
 
 def _caches(caller: Caller) -> dict[str, str]:
@@ -94,11 +130,11 @@ def _binds(plan: LaunchPlan, caller: Caller, site: Profile | None) -> tuple[Bind
         wanted += SHARED
         if not plan.no_home:
             wanted.append(caller.home)
-        wanted += _site_folders(caller, site)
+        wanted += dict.fromkeys(caller.env[name] for name in _site_variables(site) if caller.env.get(name))
         wanted.append(caller.cwd)
     found: dict[str, Bind] = {}
     for path in wanted:
-        if not os.path.isabs(path) or path == "/" or _is_shown(path, found):
+        if not path.startswith("/") or path == "/" or _is_shown(path, found):
             continue
         found[path] = Bind(source=caller.resolved(path), destination=path)
     for bind in plan.binds:
@@ -107,13 +143,12 @@ def _binds(plan: LaunchPlan, caller: Caller, site: Profile | None) -> tuple[Bind
     return tuple(sorted(found.values(), key=lambda bind: bind.destination.rstrip("/").count("/")))
 
 
-def _site_folders(caller: Caller, site: Profile | None) -> list[str]:
-    folders = [caller.env.get("SCRATCH", "")]
-    for name in site.names_below("filesystems") if site is not None else ():
-        variable = site.text(f"filesystems.{name}.variable") if site is not None else ""
-        if variable and variable != "HOME":
-            folders.append(caller.env.get(variable, ""))
-    return [folder for folder in dict.fromkeys(folders) if folder]
+def _site_variables(site: Profile | None) -> tuple[str, ...]:
+    """The names of the variables that name the site's file systems."""
+    names = ["SCRATCH"]
+    if site is not None:
+        names += (site.text(f"filesystems.{name}.variable") for name in site.names_below("filesystems"))
+    return tuple(name for name in dict.fromkeys(names) if name and name != "HOME")
 
 
 def _is_shown(path: str, found: Mapping[str, Bind]) -> bool:
@@ -133,10 +168,18 @@ def library_path(*parts: str) -> str:
 
 
 def ordered_plainly(plan: LaunchPlan, caller: Caller, site: Profile | None) -> LaunchPlan:
-    """The same plan for engines that pass the host's environment on (`--safe-env`): clean, with these surroundings."""
+    """The same plan for engines that pass the host's environment on (`--safe-env`): clean, with these surroundings.
+
+    Under Apptainer an order replaces the image's value; the library path is written so that the image's own follows it.
+    """
     made = compose(plan, caller, site)
     orders = {name: value for name, value in made.env.items() if name not in ("HOME", "TERM", "USER", "LOGNAME")}
+    if made.ordered_path:
+        orders[LIBRARY_PATH] = made.ordered_path + ("" if plan.no_eval else _AND_THE_IMAGES)
     shown = {bind.destination for bind in plan.binds}
     skipped = {*SHARED, caller.home, caller.cwd, *shown}
     more = tuple(bind for bind in made.binds if bind.destination not in skipped)
-    return replace(plan, clean_env=True, env=orders, binds=(*plan.binds, *more))
+    return replace(plan, clean_env=True, env=orders, passed=(), binds=(*plan.binds, *more))
+
+
+_AND_THE_IMAGES = f"${{{LIBRARY_PATH}:+:${LIBRARY_PATH}}}"

@@ -1,0 +1,39 @@
+"""Where images that are files were pushed to, so that engines which take no files find them under their names there.
+
+Records `pushed` of the cache: by the digest of the image's tree, the targets as they were typed, the newest last; and
+by a target, what its image sets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sealift.store import Store
+
+PUSHED = "pushed"
+
+
+def note_pushed(store: Store, *, tree: str, target: str, library_path: str = "") -> None:
+    """The image with this tree digest is `target` now: `docker://NAME:TAG`, `podman-hpc:NAME`."""
+    record = store.record(PUSHED, _key(tree)) or {}
+    others = [each for each in record.get("targets", ()) if each != target]
+    store.put_record(PUSHED, _key(tree), {"targets": [*others, target]})
+    store.put_record(PUSHED, _key(target), {"tree": tree, "library_path": library_path})
+
+
+def targets_of(store: Store, tree: str) -> tuple[str, ...]:
+    """Where the image with this tree digest was pushed to, the newest last."""
+    record = store.record(PUSHED, _key(tree)) or {}
+    return tuple(str(target) for target in record.get("targets", ()))
+
+
+def library_path_of(store: Store, target: str) -> str | None:
+    """The library path that the image of ours at `target` sets; None where none of ours is known there."""
+    record = store.record(PUSHED, _key(target))
+    return None if record is None else str(record.get("library_path", ""))
+
+
+def _key(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
