@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -255,20 +256,24 @@ def test_nothing_of_a_check_stays_when_it_is_ended(as_user: AsUser, mpich_image:
     """With a launcher that waits for ever."""
     programs = as_user.folder() / "bin"
     programs.mkdir()
-    (programs / "srun").write_text("#!/bin/sh\necho $$ > pid\nexec sleep 300\n")
+    (programs / "srun").write_text('#!/bin/sh\n[ "$1" = --mpi=list ] && exit\necho $$ > pid\nexec sleep 300\n')
     (programs / "srun").chmod(0o755)
     as_user.give(programs)
     env = {"PATH": f"{programs}:{as_user.environment()['PATH']}", "SLURM_JOB_ID": "1"}
-    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)):
+    # What one that is killed leaves, the next one removes.
+    for number, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)):
         process = as_user.popen(["sealift", "mpi", "check", str(mpich_image), "--engine", "embedded"], env=env)
         pid = as_user.folder() / "pid"
         while not (pid.exists() and pid.read_text().endswith("\n")):
             assert process.poll() is None, process.communicate()
             time.sleep(0.02)
+        assert len(list(as_user.folder().glob(".sealift-mpi-*"))) == 1
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
         assert process.returncode == code, err
-        assert list(as_user.folder().glob(".sealift-mpi-*")) == []
+        assert len(list(as_user.folder().glob(".sealift-mpi-*"))) == (number == signal.SIGKILL)
+        if number == signal.SIGKILL:
+            os.kill(int(pid.read_text()), signal.SIGKILL)
         gone = Path(f"/proc/{pid.read_text().strip()}")
         for _ in range(500):
             if not gone.exists():

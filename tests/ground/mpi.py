@@ -1,4 +1,4 @@
-"""Small images with a real MPI each, Debian's own, and Python to call it by; made once and kept."""
+"""Small images with a real MPI each, Debian's own, and Python to call it by; made once, together, and kept."""
 
 from __future__ import annotations
 
@@ -11,16 +11,22 @@ from pathlib import Path
 from tests import parts
 from tests.ground import debian, session
 
-PACKAGES = {"mpich": "mpich python3", "openmpi": "openmpi-bin python3"}
-_VERSION = 1
+_VERSION = 2
 """Counts the changes to what is below, so that kept images are made anew."""
-_DEFINITION = """\
+_PACKAGES = {"mpich": "mpich", "openmpi": "openmpi-bin"}
+_BELOW = """\
 Bootstrap: oci
 From: {base}:latest
 
 %post
-    export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq
+    apt-get install -y -qq --no-install-recommends python3 libucx0 libfabric1 libhwloc15
+"""
+_ABOVE = """\
+Bootstrap: localimage
+From: {below}
+
+%post
     apt-get install -y -qq --no-install-recommends {packages}
     rm -rf /usr/share/doc /usr/share/man /usr/share/locale /var/lib/apt/lists/*
 """
@@ -30,24 +36,28 @@ def image(name: str, base: Path) -> Path:
     """The image with `mpich` or `openmpi`, on top of the Debian tree in the OCI layout `base`."""
     found = debian.mirror()
     assert found is not None
-    target = parts.cache_folder() / f"{found.suite}-{name}-{_VERSION}.sif"
-    with session.alone(f"image-{name}"):
-        if not target.exists():
-            _make(target, _DEFINITION.format(base=base, packages=PACKAGES[name]))
-    return target
+    targets = {each: parts.cache_folder() / f"{found.suite}-{each}-{_VERSION}.sif" for each in _PACKAGES}
+    with session.alone("images-with-mpi"):
+        if not all(target.exists() for target in targets.values()):
+            _make(targets, base)
+    return targets[name]
 
 
-def _make(target: Path, definition: str) -> None:
-    with tempfile.TemporaryDirectory(dir=target.parent) as work:
-        recipe, made = Path(work) / "image.def", Path(work) / "image.sif"
-        recipe.write_text(definition)
-        env = {**os.environ, "SEALIFT_CACHE_DIR": str(Path(work) / "cache"), "TMPDIR": work}
-        done = subprocess.run(
-            [sys.executable, "-m", "sealift", "build", str(made), str(recipe)],
-            env=env,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        os.replace(made, target)
+def _make(targets: dict[str, Path], base: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=parts.cache_folder()) as work:
+        below = _build(Path(work) / "below", _BELOW.format(base=base))
+        for name, target in targets.items():
+            made = _build(Path(work) / name, _ABOVE.format(below=below, packages=_PACKAGES[name]))
+            os.replace(made, target)
+
+
+def _build(stem: Path, definition: str) -> Path:
+    recipe, made = stem.with_suffix(".def"), stem.with_suffix(".sif")
+    recipe.write_text(definition)
+    env = {**os.environ, "SEALIFT_CACHE_DIR": str(stem.parent / "cache"), "TMPDIR": str(stem.parent)}
+    argv = [sys.executable, "-m", "sealift", "build", str(made), str(recipe)]
+    done = subprocess.run(
+        argv, env=env | {"DEBIAN_FRONTEND": "noninteractive"}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return made

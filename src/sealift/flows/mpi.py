@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -102,7 +103,9 @@ def check_mpi(request: MpiRequest) -> MpiReport:
     assert view.wireup is not None
     wireup = replace(view.wireup, pmi=request.pmi) if request.pmi else view.wireup
     view = replace(view, wireup=wireup)
-    with tempfile.TemporaryDirectory(prefix=".sealift-mpi-", dir=".") as made:
+    mark = f".sealift-mpi-{os.uname().nodename}-"
+    _sweep(mark)
+    with tempfile.TemporaryDirectory(prefix=f"{mark}{os.getpid()}-", dir=".") as made:
         folder = os.path.abspath(made)
         probe = _probe(request, view, folder)
         for name, data in probe.files.items():
@@ -130,6 +133,14 @@ def check_mpi(request: MpiRequest) -> MpiReport:
         findings=judge(view.image, wireup, said, tasks=tasks, code=code, talk=talk, alone=alone),
         tail=talk[-30:],
     )
+
+
+def _sweep(mark: str) -> None:
+    """Remove the folders of checks on this host that were killed before they could."""
+    for name in os.listdir("."):
+        pid = name.removeprefix(mark).partition("-")[0]
+        if name.startswith(mark) and pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
+            shutil.rmtree(name, ignore_errors=True)
 
 
 # What is there
