@@ -49,7 +49,7 @@ def parse_destination(text: str, *, image: str) -> Destination:
             _check_tag(text, reference)
             return source if isinstance(source, OrasSource) else reference
     shown = shlex.quote(image)
-    if not colon and re.match(r"[a-z0-9.-]+(:[0-9]+)?/", text):
+    if re.match(r"([\w-]+(\.[\w-]+)+|localhost)(:[0-9]+)?/", text):
         raise UsageError(
             f"`{text}` does not say what it is", hints=(f"a registry: sealift push {shown} docker://{text}",)
         )
@@ -80,7 +80,8 @@ def _engines_name(engine: Engine, rest: str) -> str:
     reference = parse_reference(rest)
     if reference.digest is not None:
         raise UsageError(f"`{engine}:{rest}` names a digest", hints=(f"give a tag: {engine}:app:1",))
-    named = "/" in rest and str(reference).startswith(rest.partition("/")[0])
-    if engine == "docker-daemon" or named:
+    if engine == "docker-daemon":
         return reference.familiar
+    if "/" in rest and str(reference).startswith(rest.partition("/")[0] + "/"):
+        return str(reference)
     return f"localhost/{reference.repository.removeprefix('library/')}:{reference.tag}"

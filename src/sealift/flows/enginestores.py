@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shlex
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 from urllib.parse import quote
@@ -153,14 +152,15 @@ def _give_to_podman_hpc(
     image: OciImage, name: str, program: str, environment: Mapping[str, str], events: Events
 ) -> bool:
     identity = image.config.descriptor.digest
-    if (identity, name, True) in _held_by_podman_hpc(program, environment):
+    held = _held_by_podman_hpc(program, environment)
+    if (identity, name, True) in held:
         return False
+    _check_other_names(name, {other for found, other, squashed in held if found == identity and squashed})
     load(image, name, program, environment, events)
     events(Said(text=f"squashing {name}: podman-hpc migrate {name}"))
     done = run((program, "migrate", name), env=environment, accept=range(256))
-    held = _held_by_podman_hpc(program, environment)
-    if (identity, name, True) not in held:
-        raise _not_squashed(name, identity, held, done)
+    if (identity, name, True) not in _held_by_podman_hpc(program, environment):
+        raise _not_squashed(name, done)
     return True
 
 
@@ -171,24 +171,21 @@ def _held_by_podman_hpc(program: str, environment: Mapping[str, str]) -> set[tup
     return {(each[0], each[1], each[2] == "true") for each in words if len(each) == 3}
 
 
-def _not_squashed(name: str, identity: str, held: set[tuple[str, str, bool]], done: Completed) -> ToolError:
-    argv = ("podman-hpc", "migrate", name)
-    others = sorted(other for found, other, squashed in held if found == identity and squashed)
+def _check_other_names(name: str, others: set[str]) -> None:
+    """`migrate` takes an image that is squashed for done, under whatever name."""
     if others:
-        # `migrate` takes an image that is there for done, under whatever name.
-        again = " && ".join(
-            shlex.join(words) for words in (("podman-hpc", "rmsqi", others[0]), ("podman-hpc", "migrate", name))
+        other = min(others)
+        raise HostError(
+            f"podman-hpc holds this image squashed as `{other}` and gives no second name, `{name}`",
+            hints=(f"run it as {other}", f"or rename it: podman-hpc rmsqi {other}, then push once more"),
         )
-        return ToolError(
-            f"podman-hpc holds this image squashed as `{others[0]}` and does not give it a second name, `{name}`",
-            argv=argv,
-            code=done.code,
-            hints=(f"run it as {others[0]}", f"or rename it: {again}"),
-        )
+
+
+def _not_squashed(name: str, done: Completed) -> ToolError:
     tail = (done.err + done.out).decode(errors="replace").strip()[-2000:]
     return ToolError(
         f"podman-hpc did not squash `{name}`, so that compute nodes will not find it" + (f"\n{tail}" if tail else ""),
-        argv=argv,
+        argv=("podman-hpc", "migrate", name),
         code=done.code,
         tail=tail,
         hints=(

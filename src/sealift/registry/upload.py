@@ -21,7 +21,7 @@ from typing import BinaryIO
 from urllib.parse import quote
 
 from sealift.core.digest import Digest, parse_digest, sha256
-from sealift.errors import DeniedError, FetchError, ImageError, MismatchError, NotFoundError
+from sealift.errors import DeniedError, FetchError, ImageError, MismatchError, NotFoundError, UnreachableError
 from sealift.oci.mediatypes import ACCEPT
 from sealift.registry.access import Access, BusyError, RefusedError
 from sealift.registry.mirrors import Endpoint
@@ -261,7 +261,9 @@ class _Sending:
             except (BrokenError, BusyError) as error:
                 pause(self._retries, error)
             except (NotFoundError, RefusedError) as error:
-                self._retries.pause(error)
+                # Docker's own registry takes no upload up again that broke in the middle of a piece.
+                registry = self._repository.endpoint.registry
+                self._retries.pause(UnreachableError(f"`{registry}` gave up the upload that broke: it begins anew"))
                 raise _LostError from error
         with contextlib.closing(answer):
             arrived = _arrived(answer, 0)

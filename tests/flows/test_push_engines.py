@@ -1,0 +1,404 @@
+"""Images in real engines: through a registry and back, straight into their stores, and the same tree everywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from sealift.core.tree import Entry
+from tests.flows.oci_bases import write_busybox_layout
+from tests.flows.test_oci_engines import DEFINITION
+from tests.ground import podman_hpc, services, session, users
+from tests.ground.images import mounted
+from tests.ground.layouts import write_layout
+from tests.ground.listing import full_listing
+
+pytestmark = [pytest.mark.slow, pytest.mark.needs("root", "busybox", "squashfuse")]
+
+CONTAINERS = """\
+[containers]
+netns = "host"
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+"""
+"""Debian's crun cannot do with machines that have cgroups of both versions."""
+
+
+RAN = (
+    b"<hello 'there'></opt/list></.singularity.d/runscript><a><b c>"
+    b"/opt/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
+)
+"""What the image's runscript says when it is given `a` and `b c`."""
+
+
+class Seen(NamedTuple):
+    """What an exported archive can say of a file, and a tree as well."""
+
+    mode: int
+    owner: tuple[int, int]
+    mtime: int
+    size: int
+    link: str
+    digest: str
+
+
+def in_archive(path: Path) -> dict[str, Seen]:
+    found: dict[str, Seen] = {}
+    with tarfile.open(path) as tar:
+        for member in tar:
+            name = os.path.normpath(member.name).lstrip("/")
+            if member.islnk():
+                found[name] = found[os.path.normpath(member.linkname).lstrip("/")]
+                continue
+            kind = {
+                tarfile.DIRTYPE: stat.S_IFDIR,
+                tarfile.SYMTYPE: stat.S_IFLNK,
+                tarfile.CHRTYPE: stat.S_IFCHR,
+                tarfile.FIFOTYPE: stat.S_IFIFO,
+            }.get(member.type, stat.S_IFREG)
+            data = tar.extractfile(member) if kind == stat.S_IFREG else None
+            digest = hashlib.file_digest(data, "sha256").hexdigest() if data is not None else ""  # type: ignore[arg-type]
+            found[name] = Seen(
+                mode=kind | member.mode,
+                owner=(member.uid, member.gid),
+                mtime=int(member.mtime),
+                size=member.size if kind == stat.S_IFREG else 0,
+                link=member.linkname if kind == stat.S_IFLNK else "",
+                digest=digest,
+            )
+    return found
+
+
+def in_tree(entry: Entry) -> Seen:
+    return Seen(
+        mode=entry.mode,
+        owner=(entry.uid, entry.gid),
+        mtime=entry.mtime,
+        size=entry.size,
+        link=os.fsdecode(entry.link),
+        digest=entry.digest.hex() if stat.S_ISREG(entry.mode) else "",
+    )
+
+
+def as_exported(listing: dict[bytes, Entry]) -> dict[str, Seen]:
+    return {os.fsdecode(path): in_tree(entry) for path, entry in listing.items() if path}
+
+
+@pytest.fixture
+def built(sealift, open_folder: Path) -> Path:
+    """A folder of everybody's with `image.sif`, in which is what is easily lost."""
+    os.chdir(open_folder)
+    write_busybox_layout(open_folder / "base")
+    Path("image.def").write_text(DEFINITION)
+    done = sealift("build", "image.sif", "image.def")
+    assert done.code == 0, done.err
+    return open_folder
+
+
+@pytest.fixture
+def tree(built: Path, sealift) -> str:
+    return tree_of(sealift, "image.sif")
+
+
+@pytest.fixture
+def expected(built: Path, tmp_path: Path) -> dict[bytes, Entry]:
+    with mounted(built / "image.sif", below=tmp_path) as root:
+        return full_listing(root)
+
+
+Call = Callable[..., "subprocess.CompletedProcess[bytes]"]
+
+
+@pytest.fixture
+def podman(as_user: users.AsUser, built: Path, session_folder: Path) -> Iterator[Call]:
+    """`podman("podman", "run", …)`, `podman("sealift", …)` as the ordinary user, with a store of this test alone."""
+    (built / "containers.conf").write_text(CONTAINERS)
+    as_user.give(built)
+    # With a longer path to its socket, conmon keeps podman waiting for twenty seconds.
+    with tempfile.TemporaryDirectory(prefix="run-", dir=session_folder.parent) as runtime:
+        as_user.give(Path(runtime))
+        settings = {"XDG_RUNTIME_DIR": runtime, "CONTAINERS_CONF": str(built / "containers.conf")}
+
+        def call(*argv: str | Path, code: int = 0, env: dict[str, str] | None = None) -> Any:
+            done = as_user(list(argv), cwd=built, env=settings | (env or {}))
+            assert done.returncode == code, done.stderr.decode()
+            return done
+
+        try:
+            yield call
+        finally:
+            as_user(["podman", "system", "reset", "--force"], env=settings)
+
+
+def tree_of(sealift, source: str) -> str:
+    done = sealift("build", "-F", "--json", "back.sif", source)
+    assert done.code == 0, done.err
+    digest: str = json.loads(done.out)["tree_digest"]
+    return digest
+
+
+class TestRoundTrip:
+    @pytest.mark.needs("docker", "registry")
+    def test_docker(
+        self,
+        built: Path,
+        sealift,
+        tree: str,
+        expected: dict[bytes, Entry],
+        registry: services.Registry,
+        docker: services.Docker,
+    ) -> None:
+        name = f"{registry.host}/round/trip:1"
+        assert sealift("push", "image.sif", f"docker://{name}").code == 0
+        docker("pull", name)
+        docker("save", "-o", built / "saved.tar", name)
+        assert tree_of(sealift, "docker-archive:saved.tar") == tree
+        container = "trip"
+        docker("run", "--name", container, "--network", "none", "--entrypoint", "true", name)
+        docker("export", "-o", built / "exported.tar", container)
+        docker("rm", container)
+        assert_same_but(
+            in_archive(built / "exported.tar"),
+            as_exported(expected),
+            made={".dockerenv", "dev/console", "dev/pts", "dev/shm", "etc/hostname", "etc/mtab"},
+            replaced={"etc/hosts", "etc/resolv.conf"},
+            retimed={"dev", "etc"},
+        )
+
+    @pytest.mark.needs("podman", "registry")
+    def test_podman_without_root(
+        self,
+        built: Path,
+        sealift,
+        tree: str,
+        expected: dict[bytes, Entry],
+        registry: services.Registry,
+        podman: Call,
+    ) -> None:
+        name = f"{registry.host}/round/trip:2"
+        assert sealift("push", "image.sif", f"docker://{name}").code == 0
+        podman("podman", "pull", "--quiet", "--tls-verify=false", name)
+        podman("podman", "save", "--quiet", "-o", "saved.tar", name)
+        assert tree_of(sealift, "docker-archive:saved.tar") == tree
+        podman("podman", "save", "--quiet", "--format", "oci-archive", "-o", "saved-oci.tar", name)
+        assert tree_of(sealift, "oci-archive:saved-oci.tar") == tree
+        container = "trip"
+        podman("podman", "run", "--name", container, "--entrypoint", "true", name)
+        podman("podman", "export", "-o", "exported.tar", container)
+        assert_same_but(
+            in_archive(built / "exported.tar"),
+            as_exported(expected),
+            made={"etc/hostname", "etc/mtab", "run", "run/.containerenv"},
+            retimed={"etc"},
+            # No ordinary user can make a device: containers get the host's.
+            missing={"dev/null"},
+        )
+
+
+class TestStores:
+    @pytest.mark.needs("docker")
+    def test_docker(
+        self, built: Path, sealift, tree: str, docker: services.Docker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("DOCKER_HOST", docker.endpoint)
+        done = sealift("push", "image.sif", "docker-daemon:stored:1")
+        assert (done.code, done.out) == (0, "stored:1\n"), done.err
+        ran = docker("run", "--rm", "--network", "none", "stored:1", "a", "b c")
+        assert ran.stdout == RAN
+        assert tree_of(sealift, "docker-daemon:stored:1") == tree
+        again = json.loads(sealift("push", "--json", "image.sif", "docker-daemon:stored:1").out)
+        assert again["unchanged"]
+        # Another image takes the name over.
+        assert sealift("push", f"oci:{built}/base", "docker-daemon:stored:1").code == 0
+        (found,) = json.loads(docker("image", "inspect", "stored:1").stdout)
+        assert len(found["RootFS"]["Layers"]) == 3
+
+    @pytest.mark.needs("docker")
+    def test_docker_that_refuses(
+        self, built: Path, sealift, docker: services.Docker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A layer that is no tar: Docker answers 200 and says so in the middle."""
+        write_layout(built / "bad", [b"this is no tar stream, however long it is" * 50], tag="1")
+        monkeypatch.setenv("DOCKER_HOST", docker.endpoint)
+        done = sealift("push", "oci:bad:1", "docker-daemon:bad:1")
+        assert (done.code, done.out) == (4, "")
+        line, hint = done.err.splitlines()[-2:]
+        assert line.startswith(f"error: the Docker daemon at `{docker.endpoint.removeprefix('unix://')}` does not take")
+        assert hint == "hint: does it take it from a file? sealift push IMAGE docker-archive:image.tar:bad:1"
+
+    def test_docker_that_is_not_there(
+        self, built: Path, sealift, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none")
+        done = sealift("push", "image.sif", "docker-daemon:x:1")
+        assert (done.code, done.out) == (6, "")
+        assert f"error: no Docker daemon answers at `{tmp_path}/none`" in done.err
+
+    @pytest.mark.needs("podman")
+    def test_podman_without_root(self, built: Path, sealift, tree: str, podman: Call) -> None:
+        done = podman("sealift", "push", "image.sif", "podman:stored:1")
+        assert done.stdout == b"localhost/stored:1\n"
+        assert podman("podman", "run", "--rm", "stored:1", "a", "b c").stdout == RAN
+        again = json.loads(podman("sealift", "push", "--json", "image.sif", "podman:stored:1").stdout)
+        assert again["unchanged"]
+        podman("podman", "save", "--quiet", "-o", "saved.tar", "localhost/stored:1")
+        assert tree_of(sealift, "docker-archive:saved.tar") == tree
+
+    def test_podman_that_is_not_there(self, built: Path, sealift, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.setattr("sealift.flows.enginestores.find_program", lambda _name, path: None)
+        done = sealift("push", "image.sif", "podman-hpc:x:1")
+        assert (done.code, done.out) == (6, "")
+        assert done.err.splitlines()[-3:] == [
+            "error: `podman-hpc` is not installed",
+            "hint: it is on NERSC's machines: push from a login node there",
+            "hint: push to a registry instead: docker://HOST/REPOSITORY:TAG",
+        ]
+
+
+class TestPodmanHpc:
+    """The real program, over rootless Podman; its hooks for GPUs and MPI have nothing to do here."""
+
+    @pytest.fixture
+    def call(self, podman: Call, built: Path, as_user: users.AsUser, session_folder: Path) -> Iterator[Call]:
+        # Podman takes no long names of such folders.
+        with tempfile.TemporaryDirectory(prefix="hpc-", dir=session_folder.parent) as name:
+            as_user.give(Path(name))
+            settings = {
+                "modules_dir": f"{podman_hpc.PREFIX}/etc/podman_hpc/modules.d",
+                "hooks_dir": f"{podman_hpc.PREFIX}/share/containers/oci/hooks.d",
+                "mksquashfs_bin": str(podman_hpc.MKSQUASHFS),
+                "graph_root_template": f"{name}/storage",
+                "run_root_template": f"{name}/run",
+                "config_home_template": f"{name}/config",
+            }
+            (built / "podman_hpc.yaml").write_text("".join(f'{key}: "{text}"\n' for key, text in settings.items()))
+            env = {
+                "PATH": f"{podman_hpc.BIN}:{as_user.environment()['PATH']}",
+                "PODMANHPC_CONFIG_FILE": str(built / "podman_hpc.yaml"),
+                "SQUASH_DIR": f"{name}/squashed",
+                # Where nothing is set up, Podman takes the slow kind of storage, which podman-hpc cannot do with.
+                "STORAGE_DRIVER": "overlay",
+            }
+
+            def run(*argv: str | Path, code: int = 0, **more: str) -> Any:
+                return podman(*argv, code=code, env=env | more)
+
+            try:
+                yield run
+            finally:
+                run("podman-hpc", "system", "migrate")  # ends the process that keeps its namespace
+                podman("podman", "unshare", "rm", "-rf", *(f"{name}/{part}" for part in ("storage", "run", "squashed")))
+                # It takes XDG_RUNTIME_DIR from Podman, which then goes to /tmp.
+                for part in ("podman-run", "containers-user"):
+                    session.remove(Path(f"/tmp/{part}-{users.get('subuid').uid}"))
+
+    @pytest.mark.needs("podman-hpc")
+    def test_it_is_squashed_and_runs(self, built: Path, call: Call) -> None:
+        done = call("sealift", "push", "image.sif", "podman-hpc:stored:1")
+        assert done.stdout == b"localhost/stored:1\n"
+        listed = call("podman-hpc", "images", "--format", "{{.Repository}}:{{.Tag}} {{.ReadOnly}}").stdout.decode()
+        assert sorted(listed.splitlines()) == ["localhost/stored:1 false", "localhost/stored:1 true"]
+        # On another node there is nothing but what is squashed.
+        call("podman-hpc", "--squash-dir", f"{built}/none", "rmi", "localhost/stored:1")
+        assert call("podman-hpc", "run", "--rm", "localhost/stored:1", "a", "b c").stdout == RAN
+        again = json.loads(call("sealift", "push", "--json", "image.sif", "podman-hpc:stored:1").stdout)
+        assert again["unchanged"]
+
+        refused = call("sealift", "push", "image.sif", "podman-hpc:second:1", code=6)
+        assert refused.stderr.decode().splitlines()[-3:] == [
+            (
+                "error: podman-hpc holds this image squashed as `localhost/stored:1` and gives no second name, "
+                "`localhost/second:1`"
+            ),
+            "hint: run it as localhost/stored:1",
+            "hint: or rename it: podman-hpc rmsqi localhost/stored:1, then push once more",
+        ]
+        call("podman-hpc", "rmsqi", "localhost/stored:1")
+        call("sealift", "push", "image.sif", "podman-hpc:second:1")
+
+    @pytest.mark.needs("podman-hpc")
+    def test_what_is_not_squashed_is_an_error(self, built: Path, call: Call) -> None:
+        """`migrate` ends with 0 whatever happens."""
+        done = call("sealift", "push", "image.sif", "podman-hpc:lost:1", code=6, PODMANHPC_MKSQUASHFS_BIN="/bin/false")
+        lines = done.stderr.decode().splitlines()
+        place = lines.index(
+            "error: podman-hpc did not squash `localhost/lost:1`, so that compute nodes will not find it"
+        )
+        assert lines[place + 1] == "ERROR:root:Squash Failed"
+        assert lines[-2:] == [
+            "hint: try it by itself: podman-hpc migrate localhost/lost:1",
+            (
+                "hint: is there room in its folder, $SCRATCH/storage? another one: export SQUASH_DIR=…; "
+                "see: podman-hpc infohpc"
+            ),
+        ]
+        call("sealift", "push", "image.sif", "podman-hpc:lost:1")
+        assert call("podman-hpc", "run", "--rm", "localhost/lost:1", "x").stdout.startswith(b"<hello 'there'>")
+
+    @pytest.mark.needs("podman-hpc", "registry")
+    def test_the_line_for_it_works(
+        self, built: Path, sealift, call: Call, registry: services.Registry, podman: Call
+    ) -> None:
+        (built / "registries.conf").write_text(f'[[registry]]\nlocation = "{registry.host}"\ninsecure = true\n')
+        done = sealift("push", "--for", "podman-hpc", "image.sif", f"docker://{registry.host}/hpc/app:1")
+        line = done.err.splitlines()[-1].removeprefix("next, for podman-hpc: ")
+        call(*line.split(), CONTAINERS_REGISTRIES_CONF=str(built / "registries.conf"))
+        assert call("podman-hpc", "run", "--rm", f"{registry.host}/hpc/app:1", "a", "b c").stdout == RAN
+
+
+def test_what_is_said_to_podman_hpc(sealift, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Word by word, with a program in its place that writes down what it hears and lists what it was given."""
+    identity = json.loads(sealift("push", "--json", "image.sif", "oci:img:1").out)["digest"]
+    manifest = json.loads((built / "img/blobs/sha256" / identity[7:]).read_bytes())
+    listed = f"{manifest['config']['digest']} localhost/app:1"
+    fake = tmp_path / "bin" / "podman-hpc"
+    fake.parent.mkdir()
+    fake.write_text(
+        f'#!/bin/sh\necho "$@" >> {tmp_path}/heard\n'
+        f'case "$1" in\n'
+        f"load) cat > {tmp_path}/archive.tar;;\n"
+        f"migrate) echo '{listed} true' > {tmp_path}/list;;\n"
+        f"images) cat {tmp_path}/list 2>/dev/null;;\n"
+        "esac\nexit 0\n"
+    )
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
+    done = sealift("push", "image.sif", "podman-hpc:app:1")
+    assert (done.code, done.out) == (0, "localhost/app:1\n"), done.err
+    images = "images --no-trunc --format {{.ID}} {{.Repository}}:{{.Tag}} {{.ReadOnly}}"
+    assert (tmp_path / "heard").read_text().splitlines() == [images, "load", "migrate localhost/app:1", images]
+    with tarfile.open(tmp_path / "archive.tar") as tar:
+        found = json.loads((tar.extractfile("manifest.json") or tmp_path.open()).read())
+    assert [item["RepoTags"] for item in found] == [["localhost/app:1"]]
+
+
+def assert_same_but(
+    found: dict[str, Seen],
+    wanted: dict[str, Seen],
+    *,
+    made: AbstractSet[str],
+    replaced: AbstractSet[str] = frozenset(),
+    retimed: AbstractSet[str] = frozenset(),
+    missing: AbstractSet[str] = frozenset(),
+) -> None:
+    """Two whole trees, and by name what the engine made, replaced, put something in, or left out."""
+    assert found.keys() - wanted.keys() == made
+    assert wanted.keys() - found.keys() == missing
+    other = {path for path in found.keys() & wanted.keys() if found[path] != wanted[path]}
+    assert other == replaced | retimed
+    for path in retimed:
+        assert found[path]._replace(mtime=0) == wanted[path]._replace(mtime=0)
