@@ -37,6 +37,7 @@ COMMANDS = {
     "shell": ("run", "open a shell in the image"),
     "test": ("run", "run the image's %test"),
     "parse": ("parse", "show what a definition file says, and what is wrong with it"),
+    "lint": ("lint", "say what will bite when a definition file is built, kept, moved or run"),
     "inspect": ("inspection", "show what an image says of itself"),
     "run-help": ("inspection", "show the help that an image has"),
     "size": ("size", "show where the bytes of an image went, and what builds left in it"),

@@ -40,8 +40,9 @@ def render_fault(error: SealiftError, *, colour: bool = False) -> str:
 
 
 def render_finding(word: str, message: str, where: Span | None, hints: tuple[str, ...], *, colour: bool = False) -> str:
-    """The text of a fault or of a caution, which `word` tells apart."""
-    strong = "\033[1;33m" if word == "warning" else "\033[1;31m"
+    """The text of a finding; `word` says how grave it is, perhaps with its rule in brackets."""
+    colours = {"warning": "\033[1;33m", "note": "\033[1;36m"}
+    strong = colours.get(word.partition("[")[0], "\033[1;31m")
     red, blue, off = (strong, "\033[1;34m", "\033[0m") if colour else ("", "", "")
     lines = [f"{red}{word}:{off} {message}"]
     if where is not None:

@@ -73,6 +73,8 @@ class Run:
     """Does it run whenever the script comes by: behind no condition and no `||`?"""
     is_inner: bool
     """Is it text of another command (`sh -c '…'`), or in a function that is called elsewhere?"""
+    depth: int
+    """How many substitutions and functions it stands in."""
     chain: int
     """Commands of one and-or list have the same number."""
     operator: str
@@ -221,6 +223,7 @@ class _Follower:
                 pipe_length=pipe[2],
                 certain=state.certain,
                 is_inner=state.inside is not None,
+                depth=state.depth,
                 chain=self.chain,
                 operator=self.operator,
             )

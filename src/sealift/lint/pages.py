@@ -1,0 +1,125 @@
+"""The page of a rule: on the terminal for `--explain`, and all of them as docs/reference/lint-rules.md."""
+
+from __future__ import annotations
+
+import textwrap
+
+from sealift.lint.catalogue import RULES
+from sealift.lint.values import Rule
+
+FAMILIES = {
+    "language": "Language: what the parser refuses or takes otherwise",
+    "shell": "Shell: what a script does otherwise than it reads",
+    "pinning": "Pinning: what is another thing tomorrow",
+    "size": "Size: what nobody needs in the image",
+    "security": "Security: what lets others in, or secrets out",
+    "portability": "Portability: what works here and nowhere else",
+    "python": "Python",
+    "gpu": "GPU",
+    "mpi": "MPI",
+    "nersc": "NERSC: Perlmutter's file systems and engines",
+    "tested": "Tested and told",
+    "lint": "The comments of the linter itself",
+}
+_LONGEST_EXAMPLE = 400
+
+_INTRODUCTION = """\
+# The rules of `sealift lint`
+
+Each rule has an ID, a level and a family. An *error* breaks the build or the image, a *warning* is a likely fault, a
+*note* is advice. Rules marked *fix* can be mended by `sealift lint --fix`. How to run the linter, ignore a finding and
+configure a project: [lint.md](../lint.md).
+
+This page is written by `python -m tests.lint.write_pages` from the rules themselves.
+
+"""
+
+
+def explain(rule: Rule) -> str:
+    """The page as plain text."""
+    facts = f"{rule.level} · {rule.family}" + (" · can be fixed" if rule.fixes else "")
+    if rule.site:
+        facts += f" · with --site {rule.site}"
+    return "\n".join(
+        (
+            f"{rule.id}: {_sentence(rule.title)}",
+            facts,
+            "",
+            *textwrap.wrap(f"Why: {rule.reason}", 100),
+            "",
+            *textwrap.wrap(f"What to do: {rule.remedy}", 100),
+            "",
+            "Found in:",
+            *_shown(rule.bad, "  | "),
+            "",
+            "Not in:",
+            *_shown(rule.good, "  | "),
+            "",
+            *textwrap.wrap(f"To live with it: # sealift: ignore={rule.id} REASON, on the line or the one above.", 100),
+        )
+    )
+
+
+def _sentence(title: str) -> str:
+    return title[0].lower() + title[1:] if title[:2] not in ("MP", "CU") and not title[1].isupper() else title
+
+
+def _shown(text: str, before: str) -> list[str]:
+    if len(text) > _LONGEST_EXAMPLE * 4:
+        text = text[:_LONGEST_EXAMPLE] + "…"
+    return [(before + line).rstrip() for line in _visible(text).rstrip("\n").split("\n")]
+
+
+def _visible(text: str) -> str:
+    """Characters that one cannot see, as their names."""
+    return (
+        text.replace("\ufeff", "<byte order mark>").replace("\0", "<NUL>").replace("\r", "<CR>").replace("\t", "<tab>")
+    )
+
+
+def index() -> str:
+    """All rules, a line each."""
+    width = max(len(rule.id) for rule in RULES)
+    lines = []
+    for family, title in FAMILIES.items():
+        lines += ["", title]
+        lines += [
+            f"  {rule.id:<{width}}  {rule.level:<7}  {'fix' if rule.fixes else '   '}  {rule.title}"
+            for rule in RULES
+            if rule.family == family
+        ]
+    return "\n".join(lines[1:])
+
+
+def page() -> str:
+    """docs/reference/lint-rules.md."""
+    parts = [_INTRODUCTION]
+    for family, title in FAMILIES.items():
+        rules = [rule for rule in RULES if rule.family == family]
+        parts.append(f"## {title}\n\n| rule | level | | says |\n|---|---|---|---|\n")
+        parts += [
+            f"| [`{rule.id}`](#{rule.id}) | {rule.level} | {'fix' if rule.fixes else ''} | {_cell(rule.title)} |\n"
+            for rule in rules
+        ]
+        parts.append("\n")
+        parts += [_entry(rule) for rule in rules]
+    return "".join(parts).rstrip("\n") + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _entry(rule: Rule) -> str:
+    site = f" Asked with `--site {rule.site}` alone." if rule.site else ""
+    return (
+        f"### {rule.id}\n\n"
+        + "\n".join(textwrap.wrap(f"**{rule.title}.** {rule.reason}{site}", 118, break_on_hyphens=False))
+        + "\n\n"
+        + "\n".join(textwrap.wrap(f"*What to do:* {rule.remedy}", 118, break_on_hyphens=False))
+        + "\n\nFound in:\n\n```\n"
+        + "\n".join(_shown(rule.bad, ""))
+        + "\n```\n\nNot in:\n\n```\n"
+        + "\n".join(_shown(rule.good, ""))
+        + "\n```\n\n"
+    )

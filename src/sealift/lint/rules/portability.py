@@ -1,0 +1,527 @@
+"""Portability: what works here, for this user, on this processor, and nowhere else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from sealift.deffile.characters import short
+from sealift.lint.calls import Call
+from sealift.lint.examples import UBUNTU, file, post
+from sealift.lint.paths import inside
+from sealift.lint.recipe import Recipe, ScriptView
+from sealift.lint.tools import actions, installs
+from sealift.lint.values import Edit, Hit, Rule
+from sealift.shell.follow import UNKNOWN
+from sealift.shell.values import Parameter, Simple, Word
+from sealift.shell.walk import commands
+
+_HOST_HOME = re.compile(
+    r"^(/home/|/Users/|/root/|/scratch|/gpfs|/lustre|/global/|/pscratch|/work/|/project|/nfs|/mnt/|/data/|~)"
+)
+_PRIVATE = re.compile(r"^(/root|~)(/(?P<name>[^/]+))?")
+_DOT_FILES = (
+    ".bashrc", ".bash_profile", ".profile", ".cache", ".ssh", ".condarc", ".Rprofile", ".gitconfig", ".config", ".pip",
+    ".gnupg", ".vimrc", ".zshrc", ".wgetrc", ".curlrc", ".npmrc", ".m2", ".bash_aliases", ".inputrc", ".R", ".Renviron",
+    ".docker", ".git-credentials", ".netrc", ".npm", ".ccache",
+)  # fmt: skip
+
+
+def _home(recipe: Recipe) -> Iterator[Hit]:
+    for stage in recipe.stages:
+        for script in stage.scripts("post", "appinstall"):
+            removed = [
+                _as_root(one.text).rstrip("/*") for call in script.calls if call.name == "rm" for one in call.operands()
+            ]
+            seen: set[str] = set()
+            for call in script.calls:
+                for one in _targets(call):
+                    path = _as_root(one)
+                    found = _PRIVATE.match(path)
+                    if found is None or (found["name"] or "") in _DOT_FILES or UNKNOWN in path[:6]:
+                        continue
+                    if any(gone and inside(path, gone) for gone in removed if gone.startswith("/root")):
+                        continue
+                    if not found["name"] or found["name"] in seen:
+                        continue
+                    seen.add(found["name"])
+                    yield call.hit(
+                        f"`{short(path).replace(UNKNOWN, '…')}` lies in root's home, which other users may not "
+                        "enter, and over "
+                        "which engines lay the user's own",
+                        "install below /opt, which is everybody's",
+                    )
+
+
+def _as_root(path: str) -> str:
+    return "/root" + path[1:] if path == "~" or path.startswith("~/") else path
+
+
+def _targets(call: Call) -> Iterator[str]:
+    """Where a command installs or unpacks something that stays."""
+    texts = call.texts
+    match call.name:
+        case "git" if "clone" in texts[:6]:
+            operands = [one.text for one in call.operands(("-b", "--branch", "--depth", "-c", "-j", "-o"))]
+            yield from operands[2:3]
+        case "sh" | "bash":
+            if texts and re.search(r"(?i)(conda|mamba|forge)", texts[0] + " ".join(texts[:2])):
+                prefix = call.value("-p")
+                if prefix and prefix != "bashrc":
+                    yield prefix
+        case "configure" | "cmake" | "meson" | "make" | "pip" | "pip3" | "conda" | "mamba":
+            for text in texts:
+                named = re.match(
+                    r"(?:--prefix|-DCMAKE_INSTALL_PREFIX(?::PATH)?|PREFIX|DESTDIR|prefix|--target|--root)=(.+)", text
+                )
+                if named:
+                    yield named[1]
+            prefix = call.value("-p", "--target", "-t") if call.name in ("pip", "pip3", "conda", "mamba") else None
+            if prefix and call.name in ("conda", "mamba"):
+                yield prefix
+        case "tar":
+            yield from filter(None, [call.value("-C", "--directory")])
+        case "unzip":
+            yield from filter(None, [call.value("-d")])
+        case _:
+            if re.search(r"(?i)(miniconda|miniforge|mambaforge|anaconda).*\.sh$", call.program.text):
+                yield from filter(None, [call.value("-p")])
+
+
+def _profile(recipe: Recipe) -> Iterator[Hit]:
+    for script in recipe.scripts("post", "appinstall"):
+        seen: set[str] = set()
+        for run in script.runs:
+            targets = [
+                redirect.target.literal or script.text[redirect.target.start : redirect.target.end]
+                for redirect in run.command.redirects
+                if redirect.operator in (">", ">>")
+            ]
+            if run.name == "tee":
+                targets += [one.text for one in run.fields[1:] if not one.text.startswith("-")]
+            for target in targets:
+                found = re.search(
+                    r"(?:(?:~|\$HOME|\$\{HOME\}|/root|/etc/skel)/(?:\.bashrc|\.bash_profile|\.profile|\.zshrc|\.bash_aliases|\.login|\.cshrc)"
+                    r"|/etc/(?:profile|bash\.bashrc|bashrc|environment)|/etc/profile\.d/\S+)$",
+                    target.strip("\"'"),
+                )
+                if found and found[0] not in seen:
+                    seen.add(found[0])
+                    yield script.hit(
+                        run.start,
+                        run.end,
+                        f"`{found[0]}` is read by login shells alone: `exec` and `run` do not read it",
+                        "write it to `%environment`, or behind: >> $APPTAINER_ENVIRONMENT",
+                    )
+        for call in script.calls:
+            starts = call.texts[:1] == ("init",) or call.texts[:2] == ("shell", "init")
+            if call.name in ("conda", "mamba", "micromamba") and starts:
+                yield call.hit(
+                    f"`{call.name} init` writes to root's .bashrc, which nobody reads when the image runs",
+                    "put its programs on the path: export PATH=/opt/conda/bin:$PATH in `%environment`",
+                )
+
+
+def _old_environment(recipe: Recipe) -> Iterator[Hit]:
+    for script in recipe.scripts("post", "appinstall"):
+        for run in script.runs:
+            targets = [
+                redirect.target.literal for redirect in run.command.redirects if redirect.operator in (">", ">>")
+            ]
+            if run.name == "tee":
+                targets += [one.text for one in run.fields[1:]]
+            if "/environment" in targets:
+                yield script.hit(
+                    run.start,
+                    run.end,
+                    "`/environment` is of Singularity 2: what is written there today has no effect in new images",
+                    "write it to `%environment`, or behind: >> $APPTAINER_ENVIRONMENT",
+                )
+                break
+
+
+def _native(recipe: Recipe) -> Iterator[Hit]:
+    for script in recipe.scripts("post", "appinstall"):
+        for run in script.runs:
+            texts = [*run.texts, *(one.value.literal or "" for one in run.command.assignments if one.value is not None)]
+            if run.name in ("echo", "printf", "grep"):
+                continue
+            said = " ".join(texts)
+            found = re.search(
+                r"(?<![\w-])(-march=native|-mcpu=native|-xHost|-xHOST|-axHost|-tp=(?:host|native)|-fast)(?![\w-])", said
+            )
+            if found and run.name != "sed":
+                if found[1] == "-fast" and run.name not in ("icc", "ifort", "icpc"):
+                    continue
+                yield script.hit(
+                    run.start,
+                    run.end,
+                    f"`{found[1]}` compiles for the processor that builds: elsewhere the program may end with an "
+                    "illegal "
+                    "instruction",
+                    "name the processor it is for, as in -march=x86-64-v3 (Perlmutter: -march=znver3)",
+                )
+
+
+def _users(recipe: Recipe) -> Iterator[Hit]:
+    for script in recipe.scripts("post", "appinstall"):
+        for call in script.calls:
+            if call.name in ("useradd", "adduser", "groupadd", "addgroup", "usermod") and not call.has("--help"):
+                system = call.has("-r", "--system")
+                if system or call.run.is_inner:
+                    continue
+                yield call.hit(
+                    f"`{call.name}` makes a user of the image, and who runs it stays who they are",
+                    "leave it out: on supercomputers everybody runs images under their own name",
+                )
+                break
+
+
+def _apt_front_end(recipe: Recipe) -> Iterator[Hit]:
+    for script in recipe.scripts("post", "appinstall", "setup"):
+        verbs = ("install", "update", "upgrade", "remove", "purge", "autoremove", "clean", "autoclean")
+        found = [one for one in actions(script.calls) if one.call.name == "apt" and one.verb in verbs]
+        if not found:
+            continue
+        edits: list[Edit] = []
+        for one in found:
+            word = one.call.program.word
+            if not one.call.run.is_inner and script.text[word.start : word.end] == "apt":
+                edits += script.edit(word.start, word.end, "apt-get")
+        yield found[0].call.hit(
+            "`apt` is for people at a terminal: its options and output change between releases",
+            "write `apt-get`, which takes the same words",
+            edits=tuple(dict.fromkeys(edits)),
+        )
+
+
+def _frontend_missing(recipe: Recipe) -> Iterator[Hit]:
+    for stage in recipe.stages:
+        text = stage.build_text
+        if re.search(r"DEBIAN_FRONTEND|noninteractive|debconf-set-selections|DEBCONF_NONINTERACTIVE", text):
+            continue
+        found = [one for one in installs(stage.calls, "apt") if one.verb == "install"]
+        if found:
+            yield found[0].call.hit(
+                "a package such as `tzdata` may ask while it is installed, and the build waits",
+                "write at the top of `%post`: export DEBIAN_FRONTEND=noninteractive",
+            )
+
+
+def _frontend_kept(recipe: Recipe) -> Iterator[Hit]:
+    stage = recipe.last
+    for script in stage.scripts("environment") if stage is not None else ():
+        for run in script.runs:
+            names = [one.name for one in run.command.assignments] + [
+                one.text.partition("=")[0] for one in run.fields[1:]
+            ]
+            if "DEBIAN_FRONTEND" in names and run.name in ("", "export"):
+                yield script.hit(
+                    run.start,
+                    run.end,
+                    "`DEBIAN_FRONTEND` is for the build; here it silences every installer that somebody runs in the "
+                    "image",
+                    "move it to the top of `%post`",
+                )
+
+
+def _path_overwritten(recipe: Recipe) -> Iterator[Hit]:
+    stage = recipe.last
+    for script in stage.scripts("environment") if stage is not None else ():
+        for start, end, word in assigned(script, "PATH"):
+            text = script.text[word.start : word.end] if word is not None else ""
+            if _mentions(word, "PATH") or re.search(
+                r"(^|:)/usr/bin(:|$)", text.strip("\"'").partition("=")[2] or text.strip("\"'")
+            ):
+                continue
+            yield script.hit(
+                start,
+                end,
+                "this `PATH` leaves out the image's own: `ls`, `env` and the rest are not found",
+                f"write: export PATH={text.strip(chr(34)).removeprefix('PATH=')}:$PATH",
+            )
+
+
+def _library_path_overwritten(recipe: Recipe) -> Iterator[Hit]:
+    stage = recipe.last
+    for script in stage.scripts("environment") if stage is not None else ():
+        seen = False
+        for start, end, word in assigned(script, "LD_LIBRARY_PATH"):
+            if not seen and word is not None and not _mentions(word, "LD_LIBRARY_PATH") and word.parts:
+                yield script.hit(
+                    start,
+                    end,
+                    "this `LD_LIBRARY_PATH` leaves out what the base, the engine or the site put there",
+                    "keep it: export LD_LIBRARY_PATH=/opt/app/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}",
+                )
+            seen = True
+
+
+def assigned(script: ScriptView, name: str) -> Iterator[tuple[int, int, Word | None]]:
+    """Each assignment of a variable, plain or behind `export`, with the word that holds its value."""
+    for command in commands(script.reading.script):
+        if not isinstance(command, Simple):
+            continue
+        for one in command.assignments:
+            if one.name == name and not command.words and one.operator == "=":
+                yield one.start, one.end, one.value
+        if command.words and command.words[0].literal in ("export", "declare"):
+            for word in command.words[1:]:
+                if script.text[word.start : word.end].startswith(name + "="):
+                    yield word.start, word.end, word
+
+
+def _mentions(word: Word | None, name: str) -> bool:
+    for part in word.parts if word is not None else ():
+        if isinstance(part, Parameter) and (part.name == name or _mentions(part.argument, name)):
+            return True
+        if not isinstance(part, Parameter) and hasattr(part, "script"):
+            return True  # what a command gives is not known
+    return False
+
+
+def _host_files(recipe: Recipe) -> Iterator[Hit]:
+    for stage in recipe.stages:
+        for group in stage.stage.files:
+            for copy in group.copies if group.from_host else ():
+                if _HOST_HOME.match(copy.source) and UNKNOWN not in copy.source:
+                    start = recipe.line_starts[copy.span.line - 1] + copy.span.column - 1
+                    yield Hit(
+                        start=start,
+                        end=start + copy.span.length,
+                        message=f"`{short(copy.source)}` is a place on your machine: nobody else can build this file",
+                        hints=("put it beside the definition file, and write its path from there",),
+                    )
+
+
+def _no_destination(recipe: Recipe) -> Iterator[Hit]:
+    for stage in recipe.stages:
+        for group in stage.stage.files:
+            for copy in group.copies if group.from_host else ():
+                if (
+                    copy.source
+                    and not copy.destination
+                    and not copy.source.startswith(("/", "~", "$"))
+                    and UNKNOWN not in copy.source
+                ):
+                    start = recipe.line_starts[copy.span.line - 1] + copy.span.column - 1
+                    name = copy.source.removeprefix("./")
+                    yield Hit(
+                        start=start,
+                        end=start + copy.span.length,
+                        message=f"without a destination `{short(copy.source)}` goes to `/{short(name)}`, at the root "
+                        "of the image",
+                        hints=(f"say where it belongs: {short(copy.source)} /opt/{short(name)}",),
+                    )
+
+
+def _local_base(recipe: Recipe) -> Iterator[Hit]:
+    for stage in recipe.stages:
+        source = stage.stage.source
+        if stage.stage.bootstrap in ("localimage", "docker-archive", "oci-archive", "oci") and _HOST_HOME.match(source):
+            if UNKNOWN in source:
+                continue
+            yield stage.hit_header(
+                "from",
+                f"`{short(source)}` is a place on your machine: nobody else can build this file",
+                "push the image to a registry and name it there, or put it beside the definition file",
+            )
+
+
+def _in_tmp(recipe: Recipe) -> Iterator[Hit]:
+    for stage in recipe.stages[-1:]:
+        for script in stage.scripts("environment", "runscript", "startscript"):
+            for command in commands(script.reading.script):
+                if not isinstance(command, Simple):
+                    continue
+                values = [(one.start, one.end, one.value, one.name) for one in command.assignments]
+                if command.words and command.words[0].literal == "export":
+                    values += [
+                        (word.start, word.end, word, script.text[word.start : word.end].partition("=")[0])
+                        for word in command.words[1:]
+                    ]
+                for start, end, word, name in values:
+                    text = script.text[word.start : word.end] if word is not None else ""
+                    if name in ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH") and re.search(
+                        r"(^|[:=\"'])/(var/)?tmp/\w", text
+                    ):
+                        yield script.hit(
+                            start,
+                            end,
+                            "when the image runs, the host's own /tmp lies over this one",
+                            "install below /opt",
+                        )
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        id="installed-in-home",
+        family="portability",
+        level="warning",
+        title="Something is installed in root's home",
+        reason="`/root` is closed to everybody but root (mode 700), and who runs the image is not root. Engines "
+        "also lay the user's own home over what the image has. It works for the one who built it, and for "
+        "nobody else.",
+        remedy="Install below /opt or /usr/local. Installers take a prefix: `-p /opt/conda`, "
+        "`CARGO_HOME=/opt/cargo`, `UV_INSTALL_DIR=/usr/local/bin`.",
+        bad=post("git clone --branch v1.0 https://example.org/app.git /root/app"),
+        good=post("git clone --branch v1.0 https://example.org/app.git /opt/app"),
+        look=_home,
+    ),
+    Rule(
+        id="profile-written",
+        family="portability",
+        level="warning",
+        title="A login shell's file is written",
+        reason="`~/.bashrc`, `/etc/profile` and their like are read by shells that people log in to. `exec`, `run` "
+        "and batch jobs start programs without one. /root's files are not even seen.",
+        remedy="Write variables to `%environment`. What only `%post` knows, append to the file that "
+        "`$APPTAINER_ENVIRONMENT` names.",
+        bad=post("echo 'export PATH=/opt/app/bin:$PATH' >> ~/.bashrc"),
+        good=file(UBUNTU, environment="export PATH=/opt/app/bin:$PATH"),
+        look=_profile,
+    ),
+    Rule(
+        id="environment-file-of-singularity-2",
+        family="portability",
+        level="warning",
+        title="`/environment` is written",
+        reason="Singularity 2 read that file. Today the environment is made of the files below "
+        "`/.singularity.d/env`, and `/environment` is a link to one of them that the build writes itself.",
+        remedy="Write it to `%environment`; from `%post`, append to the file that `$APPTAINER_ENVIRONMENT` names.",
+        bad=post("echo 'export A=1' >> /environment"),
+        good=post("echo 'export A=1' >> $APPTAINER_ENVIRONMENT"),
+        look=_old_environment,
+    ),
+    Rule(
+        id="native-processor",
+        family="portability",
+        level="warning",
+        title="The program is compiled for the processor that builds",
+        reason="`-march=native` takes every instruction that the building machine has. On another one the program "
+        "ends with `Illegal instruction`, perhaps only on some nodes; built twice on two machines, it is "
+        "not the same.",
+        remedy="Name the processor that it is for: `-march=x86-64-v3` for all of the last ten years, "
+        "`-march=znver3` for Perlmutter, LUMI and Frontier, `-mcpu=neoverse-v2` for Grace.",
+        bad=post("gcc -O3 -march=native -o /usr/local/bin/app app.c"),
+        good=post("gcc -O3 -march=x86-64-v3 -o /usr/local/bin/app app.c"),
+        look=_native,
+    ),
+    Rule(
+        id="environment-overwrites-path",
+        family="portability",
+        level="error",
+        title="`PATH` is overwritten in `%environment`",
+        reason="Without the image's own folders nothing is found, not even `ls`; a base's own, such as "
+        "/usr/local/cuda/bin or /opt/conda/bin, are lost as well.",
+        remedy="Write `:$PATH` behind your own folders.",
+        bad=file(UBUNTU, environment="export PATH=/opt/app/bin"),
+        good=file(UBUNTU, environment="export PATH=/opt/app/bin:$PATH"),
+        look=_path_overwritten,
+    ),
+    Rule(
+        id="files-from-your-machine",
+        family="portability",
+        level="warning",
+        title="`%files` names a place on your machine",
+        reason="The file can be built in your account on this machine alone.",
+        remedy="Put the files beside the definition file, and write paths from there.",
+        bad=file(UBUNTU, files="/home/me/src/app.py /opt/app.py"),
+        good=file(UBUNTU, files="app.py /opt/app.py"),
+        look=_host_files,
+    ),
+    Rule(
+        id="base-on-your-machine",
+        family="portability",
+        level="warning",
+        title="The base is a file on your machine",
+        reason="Nobody else can build the file, and nobody can tell what the base is.",
+        remedy="Push the base to a registry and name it there; or put it beside the definition file.",
+        bad=post("echo ok", "Bootstrap: localimage\nFrom: /home/me/images/base.sif\n"),
+        good=post("echo ok", "Bootstrap: localimage\nFrom: base.sif\n"),
+        look=_local_base,
+    ),
+    Rule(
+        id="path-below-tmp",
+        family="portability",
+        level="warning",
+        title="The environment points below /tmp",
+        reason="While the image is built and while it runs, the host's own /tmp lies over the image's.",
+        remedy="Install below /opt.",
+        bad=file(UBUNTU, environment="export PATH=/tmp/app/bin:$PATH"),
+        good=file(UBUNTU, environment="export PATH=/opt/app/bin:$PATH"),
+        look=_in_tmp,
+    ),
+    Rule(
+        id="environment-overwrites-library-path",
+        family="portability",
+        level="note",
+        title="`LD_LIBRARY_PATH` is overwritten in `%environment`",
+        reason="What the base set is lost; so is, under some engines, what the site put there for its MPI and GPU.",
+        remedy="Keep what is there: `${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}` behind your own folders. Best do "
+        "without: `/etc/ld.so.conf.d` and `ldconfig` in `%post` last.",
+        bad=file(UBUNTU, environment="export LD_LIBRARY_PATH=/opt/app/lib"),
+        good=file(UBUNTU, environment="export LD_LIBRARY_PATH=/opt/app/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"),
+        look=_library_path_overwritten,
+    ),
+    Rule(
+        id="user-made",
+        family="portability",
+        level="note",
+        title="A user or a group is made",
+        reason="Images of supercomputers run under the name of who starts them, so the made user does nothing. "
+        "Where a build has one user ID alone, the files that are given to it cannot keep their owner.",
+        remedy="Leave it out, and make files readable for all: `chmod -R a+rX`.",
+        bad=post("useradd -m app"),
+        good=post("mkdir -p /opt/app"),
+        look=_users,
+    ),
+    Rule(
+        id="files-without-destination",
+        family="portability",
+        level="note",
+        title="`%files` says no destination",
+        reason="The path is then the same as on the host, from the image's root on: `src/app` becomes `/src/app`.",
+        remedy="Write where it belongs behind it.",
+        bad=file(UBUNTU, files="src"),
+        good=file(UBUNTU, files="src /opt/app/src"),
+        look=_no_destination,
+    ),
+    Rule(
+        id="apt-front-end",
+        family="portability",
+        level="note",
+        title="`apt` is used in a script",
+        reason="`apt` says itself that its interface is not stable, and prints for a terminal.",
+        remedy="Write `apt-get`, which takes the same words.",
+        bad=post("apt update\napt install -y --no-install-recommends gcc\nrm -rf /var/lib/apt/lists/*"),
+        good=post("apt-get update\napt-get install -y --no-install-recommends gcc\nrm -rf /var/lib/apt/lists/*"),
+        look=_apt_front_end,
+        fixes=True,
+    ),
+    Rule(
+        id="debian-frontend-missing",
+        family="portability",
+        level="note",
+        title="Packages may ask while they are installed",
+        reason="`tzdata`, `keyboard-configuration` and others ask at a terminal, and the build waits for an answer.",
+        remedy="Write `export DEBIAN_FRONTEND=noninteractive` at the top of `%post`.",
+        bad=post("apt-get update\napt-get install -y --no-install-recommends gcc\nrm -rf /var/lib/apt/lists/*"),
+        good=post(
+            "export DEBIAN_FRONTEND=noninteractive\napt-get update\n"
+            "apt-get install -y --no-install-recommends gcc\nrm -rf /var/lib/apt/lists/*"
+        ),
+        look=_frontend_missing,
+    ),
+    Rule(
+        id="debian-frontend-kept",
+        family="portability",
+        level="note",
+        title="`DEBIAN_FRONTEND` is set in `%environment`",
+        reason="It is for the build. In the image it makes each installer silent that somebody runs there.",
+        remedy="Move it to the top of `%post`.",
+        bad=file(UBUNTU, environment="export DEBIAN_FRONTEND=noninteractive"),
+        good=file(UBUNTU, post="export DEBIAN_FRONTEND=noninteractive\necho ok"),
+        look=_frontend_kept,
+    ),
+)

@@ -1,0 +1,434 @@
+"""Security: what lets others in, and what lets secrets out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from sealift.deffile.characters import short
+from sealift.lint.calls import Call
+from sealift.lint.examples import UBUNTU, file, post
+from sealift.lint.recipe import Recipe
+from sealift.lint.tools import action, downloads
+from sealift.lint.values import Hit, Rule
+from sealift.shell.follow import UNKNOWN
+
+_INTERPRETERS = frozenset(("sh", "bash", "dash", "zsh", "python", "python3", "perl", "ruby", "R", "Rscript"))
+_CHECKS = re.compile(
+    r"\b(sha(1|224|256|384|512)?sums?|shasum|md5sum|b2sum|gpg2?|gpgv|cosign|minisign|openssl\s+dgst|--checksum)\b"
+)
+_UNCHECKED_FLAGS = frozenset(
+    ("--allow-unauthenticated", "--force-yes", "--nogpgcheck", "--no-gpg-check", "--no-gpg-checks", "--allow-untrusted")
+)
+_SECRET = re.compile(
+    r"\b(?:ghp_[A-Za-z0-9]{36}|gho_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{40,}|glpat-[A-Za-z0-9_-]{20,}"
+    r"|AKIA[0-9A-Z]{16}|hf_[A-Za-z0-9]{30,}|xox[bp]-[A-Za-z0-9-]{20,}|sk-[A-Za-z0-9_-]{32,}|nvapi-[A-Za-z0-9_-]{40,})"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    r"|(?:https?|ftp)://[^\s/:@\"'$<>{}]+:(?P<password>[^\s/:@\"'$<>{}*]{3,})@"
+)
+_EVERYBODYS = ("/tmp", "/var/tmp")  # noqa: S108 -- names of folders in an image
+_SECRET_FILES = re.compile(
+    r"(^|/)(\.ssh|\.netrc|\.aws|\.gnupg|\.git-credentials|\.docker/config\.json|\.pypirc|\.kube|id_(rsa|dsa|ecdsa|ed25519)"
+    r"|\.huggingface/token|credentials\.json|\.wandb|\.env)(/|$)"
+)
+
+
+def _pipe_to_shell(recipe: Recipe) -> Iterator[Hit]:
+    for script in recipe.scripts("pre", "setup", "post", "appinstall"):
+        by_pipe: dict[int, list[str]] = {}
+        for call in script.calls:
+            by_pipe.setdefault(call.run.pipe, []).append(call.name)
+        for one in downloads(script.calls):
+            call = one.call
+            row = by_pipe.get(call.run.pipe, [])
+            if (
+                one.to_stdout
+                and call.run.place + 1 < call.run.pipe_length
+                and _INTERPRETERS & set(row[call.run.place + 1 :])
+            ) or (one.to_stdout and _is_argument_of_shell(script.text, call.run.start)):
+                yield _to_shell(call, one.url)
+
+
+def _is_argument_of_shell(text: str, start: int) -> bool:
+    """Does the command stand in `sh -c "$(…)"` or `bash <(…)`?"""
+    return (
+        re.search(
+            r"(?:\b(?:sh|bash|zsh)\s+(?:-\w+\s+)*(?:[\"']?\$\(|<\(|`)|\beval\s+[\"']?(?:\$\(|`))\s*$", text[:start]
+        )
+        is not None
+    )
+
+
+def _to_shell(call: Call, url: str) -> Hit:
+    return call.hit(
+        f"what `{short(url).replace(UNKNOWN, '…')}` answers that day is run as root, unseen",
+        "download it to a file, check its sum, run it: echo 'SHA256  install.sh' | sha256sum -c",
+    )
+
+
+def _plain_http(recipe: Recipe) -> Iterator[Hit]:
+    for script in recipe.scripts("pre", "setup", "post", "appinstall"):
+        if _CHECKS.search(script.text):
+            continue
+        for one in downloads(script.calls):
+            if re.match(r"(http|ftp)://", one.url) and not _is_local(one.url):
+                yield one.call.hit_field(
+                    one.field,
+                    f"`{short(one.url).replace(UNKNOWN, '…')}` comes without encryption and without a check: anybody "
+                    "on the "
+                    "way can change it",
+                    "write https:// where the server has it, or check the sum",
+                )
+        for call in script.calls:
+            if call.name == "git" and "clone" in call.texts:
+                for field in call.fields:
+                    if re.match(r"(http|git|ftp)://", field.text) and not _is_local(field.text):
+                        yield call.hit_field(
+                            field,
+                            f"`{short(field.text).replace(UNKNOWN, '…')}` is cloned without encryption: anybody on "
+                            "the way "
+                            "can change it",
+                            "write https://",
+                        )
+
+
+def _is_local(url: str) -> bool:
+    return re.match(r"\w+://(localhost|127\.|\[::1\])", url) is not None
+
+
+def _unchecked(recipe: Recipe) -> Iterator[Hit]:
+    for stage in recipe.stages:
+        for script in stage.scripts("post", "appinstall"):
+            found = [
+                one for one in downloads(script.calls) if not re.search(r"\.(gpg|asc|key|pub|list|repo)$", one.url)
+            ]
+            if found and not _CHECKS.search(script.text):
+                yield found[0].call.hit(
+                    "nothing checks that a download is the file that was meant"
+                    + (f" ({len(found)} downloads in this section)" if len(found) > 1 else ""),
+                    "behind the download: echo 'SHA256  FILE' | sha256sum -c",
+                )
+
+
+def _tls_off(recipe: Recipe) -> Iterator[Hit]:
+    for script in recipe.scripts("pre", "setup", "post", "appinstall"):
+        for call in script.calls:
+            off = ""
+            if call.name == "wget" and call.has("--no-check-certificate"):
+                off = "--no-check-certificate"
+            elif call.name == "curl" and call.has("-k", "--insecure"):
+                off = "-k"
+            elif call.name == "git" and any(
+                re.match(r"(?i)(http\.)?sslverify(=(false|0))?$", text) for text in call.texts
+            ):
+                text = " ".join(call.texts).lower()
+                off = "http.sslVerify" if re.search(r"sslverify(=|\s+)\"?(false|0)", text) else ""
+            elif "--trusted-host" in " ".join(call.texts) and action(call) is not None:
+                off = "--trusted-host"
+            elif call.name in ("conda", "mamba") and re.search(
+                r"ssl_verify\s+(false|no)", " ".join(call.texts).lower()
+            ):
+                off = "ssl_verify"
+            elif call.name == "npm" and re.search(r"strict-ssl[= ]false", " ".join(call.texts)):
+                off = "strict-ssl"
+            if off:
+                yield call.hit(
+                    f"`{off}` switches the check of certificates off: anybody on the way can give another file",
+                    "install `ca-certificates`, or fetch the server's own certificate, and leave the check on",
+                )
+        for run in script.runs:
+            if not run.fields and run.command.assignments:
+                for one in run.command.assignments:
+                    if one.name == "GIT_SSL_NO_VERIFY" or (
+                        one.name in ("PYTHONHTTPSVERIFY", "NODE_TLS_REJECT_UNAUTHORIZED")
+                        and one.value is not None
+                        and one.value.literal == "0"
+                    ):
+                        yield script.hit(
+                            run.start,
+                            run.end,
+                            f"`{one.name}` switches the check of certificates off",
+                            "install `ca-certificates`, and leave the check on",
+                        )
+
+
+def _unsigned(recipe: Recipe) -> Iterator[Hit]:
+    for script in recipe.scripts("post", "appinstall"):
+        for call in script.calls:
+            one = action(call)
+            installs = one is not None and one.tool in ("apt", "yum", "zypper", "apk")
+            flag = next((text for text in call.texts if installs and text in _UNCHECKED_FLAGS), "")
+            if flag:
+                yield call.hit(
+                    f"`{flag}` installs packages that nobody signed",
+                    "import the repository's key, and leave the check on",
+                )
+            elif call.name in ("echo", "printf") and re.search(
+                r"\bdeb(-src)?\s+\[[^\]]*trusted=yes", " ".join(call.texts)
+            ):
+                yield call.hit(
+                    "`trusted=yes` takes packages that nobody signed",
+                    "put the repository's key in /etc/apt/keyrings, and write: [signed-by=/etc/apt/keyrings/NAME.gpg]",
+                )
+
+
+def _apt_key(recipe: Recipe) -> Iterator[Hit]:
+    for script in recipe.scripts("post", "appinstall"):
+        for call in script.calls:
+            if call.name == "apt-key" and call.texts[:1] not in (("list",), ("del",)):
+                yield call.hit(
+                    "`apt-key` is gone from current Debian and Ubuntu; its keys vouch for every repository",
+                    "write the key to /etc/apt/keyrings/NAME.gpg, and in the source: "
+                    "[signed-by=/etc/apt/keyrings/NAME.gpg]",
+                )
+
+
+def _secrets(recipe: Recipe) -> Iterator[Hit]:
+    for found in _SECRET.finditer(recipe.text):
+        if (found["password"] or "").lower() in ("password", "pass", "token", "xxx", "xxxx", "secret", "<password>"):
+            continue
+        yield Hit(
+            start=found.start(),
+            end=found.end(),
+            message="this looks like a password or a token: the definition file is a part of every image that it makes",
+            hints=("revoke it, and bring secrets when the image runs, as a variable or a file",),
+        )
+
+
+def _secret_files(recipe: Recipe) -> Iterator[Hit]:
+    for stage in recipe.stages:
+        for group in stage.stage.files:
+            for copy in group.copies if group.from_host else ():
+                if _SECRET_FILES.search(copy.source) and not copy.source.endswith((".pub", "known_hosts", "config")):
+                    start = recipe.line_starts[copy.span.line - 1] + copy.span.column - 1
+                    yield Hit(
+                        start=start,
+                        end=start + copy.span.length,
+                        message=f"`{copy.source}` is a secret: everybody who has the image has it",
+                        hints=("bring it when the image runs: --bind, or a variable",),
+                    )
+
+
+def _world_writable(recipe: Recipe) -> Iterator[Hit]:
+    for script in recipe.scripts("post", "appinstall"):
+        for call in script.calls:
+            if call.name != "chmod":
+                continue
+            modes = [
+                one.text
+                for one in call.operands()
+                if re.fullmatch(r"0?[0-7]{3,4}|[ugoa]*[+=][rwxXst]+(,[ugoa]*[+=][rwxXst]+)*", one.text)
+            ]
+            mode = modes[0] if modes else ""
+            if re.fullmatch(r"0?0?[0-7]?[0-7]{2}[2367]", mode) or re.search(
+                r"(^|,)([ug]*[oa][ugoa]*)[+=][rxXst]*w", mode
+            ):
+                paths = [one.text.rstrip("/") for one in call.operands()[1:]]
+                if mode.startswith("1") or all(path in _EVERYBODYS for path in paths):
+                    continue
+                yield call.hit(
+                    f"mode `{mode}` lets everybody change these files where the image is a folder or runs with an "
+                    "overlay",
+                    "what must be read: chmod -R a+rX; what must be written belongs outside the image",
+                )
+
+
+def _setup(recipe: Recipe) -> Iterator[Hit]:
+    for script in recipe.scripts("setup"):
+        start, end = script.heading_place
+        yield Hit(
+            start=start,
+            end=end,
+            message="`%setup` runs on the host, as the one who builds: it can change anything there",
+            hints=("copy with `%files`, and make folders in `%post`",),
+        )
+
+
+def _setup_writes_host(recipe: Recipe) -> Iterator[Hit]:
+    for script in recipe.scripts("setup"):
+        for call in script.calls:
+            if call.name not in (
+                "mkdir",
+                "cp",
+                "mv",
+                "rm",
+                "ln",
+                "touch",
+                "chmod",
+                "chown",
+                "tee",
+                "install",
+                "apt-get",
+                "apt",
+                "yum",
+                "dnf",
+            ):
+                continue
+            operands = call.operands()
+            if call.name in ("cp", "mv", "ln", "install"):
+                operands = operands[-1:]
+            if call.name in ("apt-get", "apt", "yum", "dnf"):
+                yield call.hit(
+                    "this installs packages on the host, not in the image", "move it to `%post`", level="error"
+                )
+                continue
+            wrong = [one for one in operands if re.match(r"/(?!tmp|dev)\w", one.text)]
+            if wrong and UNKNOWN not in wrong[0].text[:1]:
+                yield call.hit(
+                    f"`{short(wrong[0].text).replace(UNKNOWN, '…')}` is a path of the host here, not of the image",
+                    f"write: ${{APPTAINER_ROOTFS}}{wrong[0].text.replace(UNKNOWN, '…')}, or move the line to `%post`",
+                )
+
+
+RULES = (
+    Rule(
+        id="secret-in-file",
+        family="security",
+        level="error",
+        title="A password or a token stands in the file",
+        reason="The definition file is kept in every image that it makes, and `sealift inspect --deffile` shows "
+        "it. So is what `%post` wrote, even where a later line removes it from the image.",
+        remedy="Revoke it now: it is known. Bring secrets when the image runs, as a variable or a bound file. To "
+        "fetch private things for a build, fetch them on the host and copy them with `%files`.",
+        bad=post("git clone --branch v1.0 https://me:hunter2hunter2@example.org/private.git /opt/private"),
+        good=file(UBUNTU, files="private /opt/private"),
+        look=_secrets,
+    ),
+    Rule(
+        id="secret-copied",
+        family="security",
+        level="error",
+        title="`%files` copies a secret",
+        reason="Keys and passwords in an image are everybody's who can read the image, and images are shared.",
+        remedy="Fetch private things on the host, and copy the things. Bind a key when the image runs: `--bind "
+        "~/.ssh/id_ed25519`.",
+        bad=file(UBUNTU, files="keys/id_rsa /opt/key"),
+        good=file(UBUNTU, files="data/table.csv /opt/table.csv"),
+        look=_secret_files,
+    ),
+    Rule(
+        id="download-to-shell",
+        family="security",
+        level="warning",
+        title="A download is run without looking at it",
+        reason="The script is whatever the server, or somebody who took it over, gives that day; a broken "
+        "connection runs the first half of it. It runs as root, and the image holds what it did.",
+        remedy="Download it to a file, check its sum, then run it. Many installers can be told a version.",
+        bad=post("curl -LsSf https://astral.sh/uv/0.5.4/install.sh | sh"),
+        good=post(
+            """
+            curl -LsSf -o /tmp/install.sh https://astral.sh/uv/0.5.4/install.sh
+            echo "5f5ba1ac63d8c4f8ac1a4dd8b8d6a7f6ac4a4d8b8d6a7f6ac4a4d8b8d6a7f6ac  /tmp/install.sh" | sha256sum -c
+            sh /tmp/install.sh
+            """
+        ),
+        look=_pipe_to_shell,
+    ),
+    Rule(
+        id="tls-check-off",
+        family="security",
+        level="warning",
+        title="The check of certificates is switched off",
+        reason="Without it, encryption says nothing about who answers: anybody on the way can give another file.",
+        remedy="Mostly `ca-certificates` is missing: install it. For a server with a certificate of its own, bring "
+        "that with `%files` and name it.",
+        bad=post(
+            "wget --no-check-certificate https://example.org/a.tar.gz -O /tmp/a.tar.gz\n"
+            "echo 56c93254 /tmp/a.tar.gz | sha256sum -c"
+        ),
+        good=post("wget https://example.org/a.tar.gz -O /tmp/a.tar.gz\necho 56c93254 /tmp/a.tar.gz | sha256sum -c"),
+        look=_tls_off,
+    ),
+    Rule(
+        id="plain-http",
+        family="security",
+        level="warning",
+        title="A download comes over plain HTTP or FTP, and nothing checks it",
+        reason="Anybody on the way, a proxy or a hotel's network, can give another file, and the build takes it.",
+        remedy="Write `https://`. Where the server has none, check the sum of what came.",
+        bad=post("wget http://example.org/a.tar.gz -O /tmp/a.tar.gz"),
+        good=post("wget https://example.org/a.tar.gz -O /tmp/a.tar.gz"),
+        look=_plain_http,
+    ),
+    Rule(
+        id="unsigned-packages",
+        family="security",
+        level="warning",
+        title="Packages are installed without a check of their signature",
+        reason="Signatures are what protects packages on their way: mirrors speak plain HTTP.",
+        remedy="Import the repository's key first, then install without the flag.",
+        bad=post("yum install -y --nogpgcheck foo-1.2\nyum clean all", "Bootstrap: docker\nFrom: rockylinux:9.3\n"),
+        good=post(
+            "rpm --import https://example.org/RPM-GPG-KEY\nyum install -y foo-1.2\nyum clean all",
+            "Bootstrap: docker\nFrom: rockylinux:9.3\n",
+        ),
+        look=_unsigned,
+    ),
+    Rule(
+        id="apt-key",
+        family="security",
+        level="warning",
+        title="`apt-key` is used",
+        reason="Debian 13 and Ubuntu 24.10 no longer have it. And a key that it adds vouches for packages of every "
+        "repository, Debian's own too.",
+        remedy="Write the key to /etc/apt/keyrings, and name it in the line of the source with `signed-by`.",
+        bad=post("curl -fsSL https://example.org/key.gpg -o /tmp/key.gpg\napt-key add /tmp/key.gpg"),
+        good=post(
+            """
+            curl -fsSL https://example.org/key.gpg -o /etc/apt/keyrings/example.gpg
+            echo "deb [signed-by=/etc/apt/keyrings/example.gpg] https://example.org stable main" \\
+                > /etc/apt/sources.list.d/example.list
+            """
+        ),
+        look=_apt_key,
+    ),
+    Rule(
+        id="setup-writes-host",
+        family="security",
+        level="error",
+        title="`%setup` changes the host",
+        reason="`%setup` runs on the host, outside the image. A path without `$APPTAINER_ROOTFS` before it is the "
+        "host's, and who builds as root overwrites it.",
+        remedy="Move the line to `%post`, where paths are the image's; copy with `%files`.",
+        bad=file(UBUNTU, setup="mkdir -p /opt/data"),
+        good=file(UBUNTU, post="mkdir -p /opt/data"),
+        look=_setup_writes_host,
+    ),
+    Rule(
+        id="setup-used",
+        family="security",
+        level="note",
+        title="`%setup` runs on the host",
+        reason="It runs as the one who builds, with all rights of theirs, so people will not build a file of "
+        "others that has it; services that build refuse it; and what it finds differs from host to host.",
+        remedy="`%files` copies, `%post` makes folders: almost always these are enough.",
+        bad=file(UBUNTU, setup='cp run.sh "${APPTAINER_ROOTFS}/opt/run.sh"'),
+        good=file(UBUNTU, files="run.sh /opt/run.sh"),
+        look=_setup,
+    ),
+    Rule(
+        id="download-unchecked",
+        family="security",
+        level="note",
+        title="Nothing checks a download",
+        reason="A server may give another file under the same address: after a new release, a break-in, or an "
+        "error page. Only a sum says that it is the file that was meant.",
+        remedy="Write the sum of the file that you looked at behind the download.",
+        bad=post("wget https://example.org/a-1.0.tar.gz -O /tmp/a.tar.gz"),
+        good=post("wget https://example.org/a-1.0.tar.gz -O /tmp/a.tar.gz\necho 56c93254 /tmp/a.tar.gz | sha256sum -c"),
+        look=_unchecked,
+    ),
+    Rule(
+        id="world-writable",
+        family="security",
+        level="note",
+        title="Files are made writable for everybody",
+        reason="In a SIF nothing can be written anyway, so the mode does not help; in a sandbox directory or an "
+        "overlay that people share, everybody can change the programs of the others.",
+        remedy="`chmod -R a+rX` lets everybody read and enter. What a program writes belongs outside the image: "
+        "bind a folder.",
+        bad=post("chmod -R 777 /opt/app"),
+        good=post("chmod -R a+rX /opt/app"),
+        look=_world_writable,
+    ),
+)

@@ -1,0 +1,42 @@
+"""SARIF by its official schema, which lies beside this file as npm's `@microsoft/jest-sarif` 1.0.0 brings it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from sealift.lint.catalogue import RULES
+from sealift.lint.check import lint
+from sealift.lint.forms import as_github, as_sarif
+from sealift.lint.values import Settings
+
+SCHEMA = Path(__file__).parent / "schema" / "sarif-2.1.0-rtm.5.json"
+ODD = "Bootstrap: docker\nFrom: ubuntu\n\n%post\n"
+ODD += "    # sealift: ignore=pip-unpinned that is so\n    pip install numpy # é\n"
+
+
+@pytest.mark.slow
+def test_sarif_is_valid_by_its_schema() -> None:
+    schema = json.loads(SCHEMA.read_bytes())
+    bad = [lint(rule.bad.encode(), file=f"a b/{rule.id}, 100%.def") for rule in RULES]
+    reports = [*bad, lint(ODD.encode(), settings=Settings(ignore={"size": "small enough"}, origin="sealift.toml"))]
+    whole = as_sarif(reports, RULES, version="1.0.0")
+    jsonschema.Draft4Validator(schema).validate(whole)
+    assert len(whole["runs"][0]["results"]) > len(RULES)
+    kinds = {one["suppressions"][0]["kind"] for one in whole["runs"][0]["results"] if "suppressions" in one}
+    assert kinds == {"inSource", "external"}
+    locations = [
+        one["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for one in whole["runs"][0]["results"]
+    ]
+    assert locations[0] == "a%20b/no-bootstrap%2C%20100%25.def"
+
+
+def test_annotations_hold_no_line_ends_and_no_stray_marks() -> None:
+    reports = [lint(rule.bad.encode(), file="a:b,c%.def") for rule in RULES]
+    lines = as_github(reports)
+    assert len(lines) > len(RULES)
+    assert not any("\n" in line or "\r" in line for line in lines)
+    assert all(line.partition("file=")[2].startswith("a%3Ab%2Cc%25.def,line=") for line in lines)
