@@ -281,10 +281,10 @@ def _talk(request: JobRequest, kind: Kind, site: Profile, engine: Engine) -> _Ta
 
     with open_image(file) as image:
         found = find_mpi(image, request.command[0] if request.command else "")
-    # Where the job itself makes one container a node, all ranks are in one user namespace.
-    engine_name = "one container a node" if engine == "embedded" else engine
     host = host_mpi(found, request.environment) if request.mpi_model == "bind" else None
-    wireup = wire_up(found, site, engine=engine_name, gpu=gpu, model=request.mpi_model, host=host)
+    # With our own engine the job makes one container a node.
+    one = engine == "embedded"
+    wireup = wire_up(found, site, engine=engine, gpu=gpu, model=request.mpi_model, host=host, shared=one)
     probe = make_probe(found)
     if probe is None:
         note = "no two ranks try it first: the image has neither Python with ctypes nor a C compiler"

@@ -103,6 +103,12 @@ def check_mpi(request: MpiRequest) -> MpiReport:
     assert view.wireup is not None
     wireup = replace(view.wireup, pmi=request.pmi) if request.pmi else view.wireup
     view = replace(view, wireup=wireup)
+    alone = not request.environment.get("SLURM_JOB_ID")
+    if view.engine in _NO_PMI and not alone:
+        raise UsageError(
+            f"`mpi check` does not start ranks by {view.engine}",
+            hints=("run them in a job: sealift job", "or with another engine: --engine embedded"),
+        )
     mark = f".sealift-mpi-{os.uname().nodename}-"
     _sweep(mark)
     with tempfile.TemporaryDirectory(prefix=f"{mark}{os.getpid()}-", dir=".") as made:
@@ -112,7 +118,6 @@ def check_mpi(request: MpiRequest) -> MpiReport:
             with open(os.path.join(folder, name), "xb") as file:
                 file.write(data)
                 os.fchmod(file.fileno(), 0o755)
-        alone = not request.environment.get("SLURM_JOB_ID")
         tasks = _tasks(request, alone=alone)
         inside = probe.command(folder, f"tasks={tasks}")
         if alone:
@@ -289,11 +294,6 @@ def _srun(request: MpiRequest, view: MpiView, tasks: int) -> tuple[str, ...]:
 
 def _exec(request: MpiRequest, view: MpiView, path: str, libraries: str, folder: str) -> tuple[str, ...]:
     """`sealift exec` with what the wire-up asks for. A job's script has the engine's own line in this place."""
-    if view.engine in _NO_PMI:
-        raise UsageError(
-            f"`mpi check` does not start ranks by {view.engine}",
-            hints=("run them in a job: sealift job", "or with another engine: --engine embedded"),
-        )
     wireup = view.wireup
     assert wireup is not None
     flags = ["--engine", view.engine]
