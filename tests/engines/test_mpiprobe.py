@@ -65,6 +65,10 @@ def test_then_this_host_s() -> None:
         files={"ranks": b"program"}, words=("{folder}/ranks", *WORDS), way="this host's compiler"
     )
     assert make_probe(bare) is None
+    # The host's MPI may come in for a program that asks for one, under the name that it asks for.
+    lacking = make_probe(ImageMpi(asked="libmpi.so.12", python="/usr/bin/python3"))
+    assert lacking is not None
+    assert lacking.words[2:] == ("library=libmpi.so.12", "path=libmpi.so.12", *WORDS[2:])
     assert make_probe(ImageMpi(static=("/opt/app",), static_family="mpich", python="/usr/bin/python3")) is None
 
 

@@ -101,6 +101,16 @@ FITS: dict[str, tuple[ImageMpi, Profile, str, bool, Model | None, Wireup]] = {
             ),
         ),
     ),
+    "a program that brings no MPI at all, where the site puts one in": (
+        *(ImageMpi(asked="libmpi.so.12", libc="glibc", glibc="2.39"), PERLMUTTER, "podman-hpc", False, None),
+        Wireup(
+            model="injected",
+            pmi="cray_shasta",
+            communication="mpi",
+            env={"MPICH_OFI_NIC_POLICY": "GPU"},
+            notes=NOTES,
+        ),
+    ),
     "Open MPI 4 with PMI-2 on Perlmutter": (
         *(mpi(OPENMPI4_PMI2), PERLMUTTER, "podman-hpc", False, None),
         Wireup(model="container", pmi="pmi2", communication="openmpi", notes=NOTES),
@@ -319,6 +329,11 @@ REFUSED: dict[str, tuple[ImageMpi, Profile, str, Model | None, str, tuple[str, .
             "and its kin only"
         ),
         (BUILD,),
+    ),
+    "an MPI that is not there": (
+        *(ImageMpi(asked="libmpi.so.12", libc="glibc", glibc="2.39"), SLURM, "apptainer", None),
+        "the program asks for `libmpi.so.12`, which is not in the image",
+        ("install that MPI in %post, or bind this host's: --mpi-model bind",),
     ),
     "bind, another name": (
         *(mpi(MPICH), SLURM, "apptainer", "bind"),

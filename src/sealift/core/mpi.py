@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -100,6 +101,19 @@ _FAMILIES: tuple[tuple[str, Family], ...] = (
     ("libmpi.so.1", "openmpi"),
 )
 """`libmpich.so.12` is Debian's and Ubuntu's name for MPICH's library."""
+
+
+def spoken(protocols: Iterable[Pmi]) -> str:
+    """The protocols in the words of people."""
+    return " and ".join(_PMI_NAMES[each] for each in protocols) or "nothing that is known"
+
+
+_PMI_NAMES: Mapping[Pmi, str] = {"pmi1": "PMI-1", "pmi2": "PMI-2", "pmix": "PMIx"}
+
+
+def version_numbers(version: str) -> tuple[int, ...]:
+    """The numbers of a version, for comparing: `4.0.2rc1` is (4, 0, 2); what has none compares below all."""
+    return tuple(int(part) for part in re.findall(r"(?:^|\.)(\d+)", version))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ import tomllib
 from importlib import resources
 from typing import Any
 
-from sealift.core.mpi import FOLDER, ImageMpi, Pmi, Probe
+from sealift.core.mpi import FOLDER, ImageMpi, Probe, spoken
 
 C_SOURCE = "ranks.c"
 NONE_POSSIBLE = (
@@ -24,11 +24,12 @@ def make_probe(image: ImageMpi, *, compiled: bytes = b"", measure: bool = False)
     compile. `measure` adds the ring and the table of messages.
     """
     library = image.library
-    if library is None:
+    soname = image.asked or (library.soname if library else "")
+    if not soname:
         return None
     table = _table()
-    words = [f"library={image.asked or library.soname}", f"path={library.path}"]
-    words += [f"{name}={value}" for name, value in table[library.family].items()]
+    words = [f"library={soname}", f"path={library.path if library else soname}"]
+    words += [f"{name}={value}" for name, value in table[image.family].items()]
     if measure:
         words.append("messages=" + ",".join(f"{size}:{rounds}" for size, rounds in table["messages"]["sizes"]))
     if image.python:
@@ -62,11 +63,6 @@ def singletons(image: ImageMpi, *, pmi: str, tasks: int) -> str:
     if library is None:
         return said
     return f"{said}, the image's {library.title} speaks {spoken(library.pmi)}"
-
-
-def spoken(protocols: tuple[Pmi, ...]) -> str:
-    names = {"pmi1": "PMI-1", "pmi2": "PMI-2", "pmix": "PMIx"}
-    return " and ".join(names[each] for each in protocols) or "nothing that is known"
 
 
 def text(name: str) -> bytes:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from sealift.core.launch import Bind, Communication
-from sealift.core.mpi import HostMpi, ImageMpi, Model, MpiLibrary, Pmi, Wireup
+from sealift.core.mpi import HostMpi, ImageMpi, Model, MpiLibrary, Pmi, Wireup, spoken, version_numbers
 from sealift.engines.environment import LIBRARIES
 from sealift.errors import UsageError
 from sealift.sites.profile import Profile
@@ -105,7 +105,7 @@ def _check_swap(image: ImageMpi, site: Profile) -> None:
         title = image.library.title if image.library else image.asked
         name = image.library.soname if image.library else image.asked
         raise UsageError(
-            f"the image has {title} (`{name}`), and {host} of {where} takes the place of {_spoken(families)} only",
+            f"the image has {title} (`{name}`), and {host} of {where} takes the place of {_kin(families)} only",
             hints=(build, *_other_ways(image, site)),
         )
     asked = image.asked or (image.library.soname if image.library else "")
@@ -116,7 +116,7 @@ def _check_swap(image: ImageMpi, site: Profile) -> None:
             hints=(build, *_other_ways(image, site)),
         )
     least = site.text("libc.minimum")
-    if least and image.glibc and _numbers(image.glibc) < _numbers(least):
+    if least and image.glibc and version_numbers(image.glibc) < version_numbers(least):
         raise UsageError(
             f"the image has glibc {image.glibc}, and {host} of {where} needs {least}",
             hints=("begin with a newer base, such as ubuntu:24.04 (glibc 2.39)",),
@@ -189,7 +189,7 @@ def _bound(image: ImageMpi, site: Profile, host: HostMpi | None, *, apart: bool)
             f"the image asks for `{asked}`, and the host's MPI is `{host.library.soname}`",
             hints=("run the image's own: --mpi-model container",),
         )
-    if host.glibc and image.glibc and _numbers(image.glibc) < _numbers(host.glibc):
+    if host.glibc and image.glibc and version_numbers(image.glibc) < version_numbers(host.glibc):
         raise UsageError(
             f"the image has glibc {image.glibc}, and the host's {host.library.title} needs {host.glibc}",
             hints=("begin with a newer base", "or run the image's own: --mpi-model container"),
@@ -218,6 +218,11 @@ def _own(image: ImageMpi, site: Profile, engine: str, *, apart: bool) -> Wireup:
     if engine == "podman-hpc":
         return _own_on_podman_hpc(image, site)
     library = image.library
+    if library is None and not image.static:
+        raise UsageError(
+            f"the program asks for `{image.asked}`, which is not in the image",
+            hints=("install that MPI in %post, or bind this host's: --mpi-model bind",),
+        )
     pmi = _own_type(image, site)
     notes = list(site.texts("mpi.note"))
     if library is None:
@@ -238,11 +243,11 @@ def _own(image: ImageMpi, site: Profile, engine: str, *, apart: bool) -> Wireup:
 
 def _own_on_podman_hpc(image: ImageMpi, site: Profile) -> Wireup:
     """Its module for an image's own MPI brings in what PMI-2 needs; the one for PMIx fails as it is shipped."""
-    spoken = image.library.pmi if image.library else ("pmi1",)
-    if not set(spoken) & set(SERVES["pmi2"]):
+    protocols = image.library.pmi if image.library else ("pmi1",)
+    if not set(protocols) & set(SERVES["pmi2"]):
         title = image.library.title if image.library else "its MPI"
         raise UsageError(
-            f"the image's {title} speaks {_spoken(spoken)}, and podman-hpc's `--openmpi-pmix` fails as it is shipped",
+            f"the image's {title} speaks {spoken(protocols)}, and podman-hpc's `--openmpi-pmix` fails as it is shipped",
             hints=(
                 f"build the image with MPICH {site.text('mpi.version', '3.4.3')}: the host's MPI then takes its place",
                 "or with Open MPI 4 that was configured --with-pmi",
@@ -256,6 +261,8 @@ def _own_type(image: ImageMpi, site: Profile) -> str | None:
     """What `srun --mpi=` starts the image's own MPI; None where nothing there is known to."""
     if image.library is None:
         family = image.static_family
+        if family == "none":
+            return None
         guess = "pmi2" if family == "mpich" else "pmix"
         return site.text(f"mpi.pmi.{family}", guess)
     return _type_for(image.library, site)
@@ -288,7 +295,7 @@ def _serves(type_: str) -> tuple[Pmi, ...]:
 def _key(library: MpiLibrary) -> str:
     match library.implementation:
         case "openmpi":
-            return "openmpi5" if _numbers(library.version)[:1] >= (5,) else "openmpi4"
+            return "openmpi5" if version_numbers(library.version)[:1] >= (5,) else "openmpi4"
         case "intel-mpi":
             return "intel"
         case _:
@@ -299,10 +306,10 @@ def _unserved(library: MpiLibrary | None, site: Profile, title: str) -> UsageErr
     why = ""
     if library is not None and _key(library) == "openmpi5":
         why = ": PMI-2 was taken out of Open MPI 5, and under pmi2 each rank would be a world of its own"
-    spoken = _spoken(library.pmi if library else ())
+    protocols = spoken(library.pmi if library else ())
     there = ", ".join(site.texts("slurm.mpi_types")) or "nothing that is known"
     return UsageError(
-        f"{title} speaks {spoken}, and `srun` of {site.text('site.title', site.name)} has {there}{why}",
+        f"{title} speaks {protocols}, and `srun` of {site.text('site.title', site.name)} has {there}{why}",
         hints=("build the image with MPICH, or with Open MPI 4 that was configured --with-pmi",),
     )
 
@@ -335,7 +342,11 @@ def _separate(library: MpiLibrary | None) -> dict[str, str]:
     if library is None:
         return {}
     found = dict(_SEPARATE_ENV) if "ucx" in library.transports else {}
-    if library.implementation == "mpich" and library.device.startswith("ch4") and _numbers(library.version) >= (4, 1):
+    if (
+        library.implementation == "mpich"
+        and library.device.startswith("ch4")
+        and version_numbers(library.version) >= (4, 1)
+    ):
         found["MPIR_CVAR_CH4_CMA_ENABLE"] = "0"
     if library.implementation == "openmpi":
         found |= _SEPARATE_OPENMPI[5 if _key(library) == "openmpi5" else 4]
@@ -354,7 +365,7 @@ def _notes(image: ImageMpi, site: Profile, *, gpu: bool) -> tuple[str, ...]:
             "with NCCL beside it GPU-aware MPI can deadlock: MPICH_GPU_SUPPORT_ENABLED=0 where NCCL does the work"
         )
     if image.library is not None and image.library.implementation == "mpich":
-        built, wanted = _numbers(image.library.version)[:2], _numbers(site.text("mpi.version"))[:2]
+        built, wanted = version_numbers(image.library.version)[:2], version_numbers(site.text("mpi.version"))[:2]
         if wanted and built > wanted:
             notes.append(
                 f"the image has {image.library.title}, and the site names {site.text('mpi.version')}: newer calls than "
@@ -363,17 +374,6 @@ def _notes(image: ImageMpi, site: Profile, *, gpu: bool) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _spoken(words: tuple[str, ...]) -> str:
+def _kin(families: tuple[str, ...]) -> str:
     names = {"mpich": "MPICH and its kin", "openmpi": "Open MPI", "standard": "the standard ABI"}
-    shown = [names.get(word, {"pmi1": "PMI-1", "pmi2": "PMI-2", "pmix": "PMIx"}.get(word, word)) for word in words]
-    return ", ".join(shown) or "nothing"
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    found = []
-    for part in version.split("."):
-        digits = "".join(character for character in part if character.isdigit())
-        if not digits:
-            break
-        found.append(int(digits))
-    return tuple(found)
+    return ", ".join(names.get(each, each) for each in families) or "nothing that is known"

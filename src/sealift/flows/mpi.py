@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from sealift.core.event import Events, Said, ignore
 from sealift.core.finding import Finding
 from sealift.core.launch import Bind
-from sealift.core.mpi import HostMpi, ImageMpi, Model, Probe, Wireup
+from sealift.core.mpi import HostMpi, ImageMpi, Model, Probe, Wireup, version_numbers
 from sealift.elf.reading import read_elf
 from sealift.engines.binds import show_bind
 from sealift.engines.choose import CLEAN_ENGINES, ENGINES, choose
@@ -239,7 +239,7 @@ def _nodes(request: MpiRequest) -> int:
 
 
 def _probe(request: MpiRequest, view: MpiView, folder: str) -> Probe:
-    if view.image.library is None:
+    if view.image.library is None and not view.image.asked:
         raise UsageError(NO_LIBRARY, hints=("run the program itself with two ranks",))
     probe = make_probe(view.image, measure=True)
     if probe is None:
@@ -271,11 +271,7 @@ def compile_probe(image: ImageMpi, environment: Mapping[str, str], folder: str) 
         os.unlink(name)
     needed = read_elf(lambda offset, size: data[offset : offset + size]).versions_needed.values()
     wanted = newest_glibc(version for versions in needed for version in versions)
-    return data if _numbers(wanted) <= _numbers(image.glibc) else b""
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
+    return data if version_numbers(wanted) <= version_numbers(image.glibc) else b""
 
 
 def _srun(request: MpiRequest, view: MpiView, tasks: int) -> tuple[str, ...]:
