@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -85,7 +86,7 @@ def site(slurm: Slurm, as_user: users.AsUser, app: Path) -> Site:
     return Site(here=here, user=as_user, slurm=slurm, more={})
 
 
-ALL_SIX = "while [ $(ls rank-* | wc -l) != 6 ]; do sleep 0.1; done"
+ALL = "while [ $(ls rank-* | wc -l) != {} ]; do sleep 0.1; done"
 SAYS = (
     'printf "%s|" "$SLURM_NODEID" "$GREETING" "$PYTHONNOUSERSITE" "${SECRET-none}" "$MINE" "$PWD" >"rank-$SLURM_PROCID"'
 )
@@ -114,7 +115,12 @@ def test_when_one_rank_fails_the_others_end_and_its_code_is_the_jobs(site: Site,
     begun = time.monotonic()
     done = site.job(
         *("--engine", engine, "--nodes", "3", "--tasks-per-node", "2", "--submit", "--wait"),
-        *("--", "sh", "-c", f"echo >rank-$SLURM_PROCID; [ $SLURM_PROCID != 4 ] || {{ {ALL_SIX}; exit 7; }}; sleep 600"),
+        *(
+            "--",
+            "sh",
+            "-c",
+            f"echo >rank-$SLURM_PROCID; [ $SLURM_PROCID != 4 ] || {{ {ALL.format(6)}; exit 7; }}; sleep 600",
+        ),
     )
     assert done.returncode == 7, done.stderr
     assert time.monotonic() - begun < 300  # not those that sleep
@@ -353,3 +359,105 @@ def test_ranks_that_would_be_alone_stop_the_job(site: Site, mpich_image: Path) -
         "sealift: 2 tasks came up as 2 worlds of size 1: the launcher speaks pmi2, the image's MPICH 4.0.2 speaks PMI-1"
     ]
     assert not list(site.here.glob(".sealift-probe-*"))
+
+
+# Engines that are not here: programs that stand in for them, the script's shell and Slurm are real.
+
+PODMAN_HPC = """\
+#!/bin/bash
+# Knows an image once it was pulled; runs what stands behind the image, here.
+store=$SCRATCH/pulled
+case $1 in
+    image) echo "inspect $5" >>"$SCRATCH/calls"; [[ -e $store ]] && echo 0123 ;;
+    images)
+        echo "true sha256:ff sha256:4567"
+        [[ ! -e $store ]] || echo "$(cat "$store") sha256:other sha256:0123"
+        ;;
+    pull) echo "pull $2" >>"$SCRATCH/calls"; echo "${SQUASHES-true}" >"$store" ;;
+    run)
+        echo "run" >>"$SCRATCH/calls"
+        while [[ $1 != 0123 ]]; do shift; done
+        echo "$PPID $CUDA_VISIBLE_DEVICES" >"rank-$SLURM_PROCID"
+        shift
+        exec "$@"
+        ;;
+esac
+"""
+SHIFTER = """\
+#!/bin/bash
+echo "$PPID $CUDA_VISIBLE_DEVICES $*" >"rank-$SLURM_PROCID"
+while [[ $1 == --* ]]; do shift; done
+exec "$@"
+"""
+IMAGE = "registry.example.org/m1234/app"
+PINNED = f"{IMAGE}@sha256:{'ab' * 32}"
+
+
+@pytest.fixture
+def perlmutter(slurm: Slurm, as_user: users.AsUser) -> Site:
+    """As seen by a script: two programs, and the variables that the site sets."""
+    here = as_user.folder() / "here"
+    programs, scratch = here / "bin", here / "scratch"
+    for folder in (here, programs, scratch):
+        folder.mkdir()
+    for name, text in (
+        ("podman-hpc", PODMAN_HPC),
+        ("shifter", SHIFTER),
+        ("shifterimg", '#!/bin/sh\necho "$@" >looked-up\n'),
+    ):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    as_user.give(here)
+    path = f"{programs}:{as_user.environment()['PATH']}"
+    return Site(here=here, user=as_user, slurm=slurm, more={"PATH": path, "SCRATCH": str(scratch), "CFS": str(scratch)})
+
+
+def sent(site: Site, *words: str) -> tuple[str, str]:
+    """Generate, take out what only Shifter's plugin understands, send and wait: the state and the exit code."""
+    text = site("sealift", "job", *words).stdout.decode()
+    script = site.here / "job.sbatch"
+    script.write_text(re.sub(r"^#SBATCH --(image|volume|module)=.*\n", "", text, flags=re.MULTILINE))
+    done = site("sbatch", "--parsable", script)
+    number = done.stdout.decode().strip()
+    assert number, done.stderr
+    return site.slurm.wait(number), site.slurm.shown(number)["ExitCode"]
+
+
+GPU_RANKS = ("--nodes", "2", "--tasks-per-node", "4", "--cpus-per-task", "2", "--time", "5")
+
+
+def test_podman_hpc_pulls_once_and_ranks_of_a_node_have_one_parent(perlmutter: Site) -> None:
+    words = (f"docker://{PINNED}", "--site", "perlmutter", "--kind", "gpu-mpi", *GPU_RANKS)
+    ends = f"{ALL.format(8)}; exit $((SLURM_PROCID == 5 ? 9 : 0))"
+    assert sent(perlmutter, *words, "--", "sh", "-c", ends) == ("FAILED", "9:0")
+    calls = (perlmutter.here / "scratch/calls").read_text().splitlines()
+    assert calls == [f"pull {PINNED}", f"inspect {PINNED}", *["run"] * 8]
+    ranks = [text.split() for text in perlmutter.read("rank-*").values()]
+    assert [gpu for _, gpu in ranks] == ["3", "2", "1", "0"] * 2
+    parents = [parent for parent, _ in ranks]
+    # podman-hpc names a node's container by it
+    assert len(set(parents[:4])) == len(set(parents[4:])) == 1
+    assert parents[0] != parents[4]
+
+
+def test_an_image_that_is_not_squashed_stops_the_job(perlmutter: Site) -> None:
+    perlmutter = dataclasses.replace(perlmutter, more={**perlmutter.more, "SQUASHES": "false"})
+    words = (f"docker://{PINNED}", "--site", "perlmutter", *GPU_RANKS, "--name", "app")
+    assert sent(perlmutter, *words, "--", "true") == ("FAILED", "1:0")
+    assert perlmutter.read("rank-*") == {}
+    calls = (perlmutter.here / "scratch/calls").read_text().splitlines()
+    assert calls == [f"pull {PINNED}", f"inspect {PINNED}"]
+    (said,) = perlmutter.read("app-*.out").values()
+    assert said == (
+        f"sealift: {PINNED} is not squashed, so that other nodes do not see it: podman-hpc migrate {PINNED}\n"
+    )
+
+
+def test_shifters_ranks_run(perlmutter: Site) -> None:
+    words = (f"docker://{IMAGE}:1@sha256:{'ab' * 32}", "--site", "perlmutter", "--engine", "shifter")
+    assert sent(perlmutter, *words, *GPU_RANKS, "--kind", "jax", "--", "sh", "-c", "exit 4") == ("FAILED", "4:0")
+    assert (perlmutter.here / "looked-up").read_text() == f"lookup docker:{IMAGE}:1\n"
+    ranks = [text.split() for text in perlmutter.read("rank-*").values()]
+    assert ranks
+    assert {rank[1] for rank in ranks} == {"3,2,1,0"}
+    assert not [word for rank in ranks for word in rank if word.startswith(("--image", "--volume", "--module"))]

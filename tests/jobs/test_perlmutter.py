@@ -17,7 +17,8 @@ from sealift.jobs.script import script
 from sealift.jobs.words import with_variables
 from tests.jobs import world
 
-IMAGE = f"registry.nersc.gov/m1234/app@{world.DIGEST}"
+IMAGE = "0123abcd"
+"""The identifier that the script finds before ranks start."""
 HEADER = {
     "job-name": "app",
     "qos": "regular",
@@ -48,6 +49,7 @@ RANK = {
     "PALS_RANKID": "5",
     "PYTHONPATH": "/host",
     "CUDA_HOME": "/opt/cuda",
+    "SEALIFT_IMAGE": IMAGE,
     "LD_LIBRARY_PATH": "/opt/cray/lib",
     "CUDA_VISIBLE_DEVICES": "0",
     "SECRET": "x",

@@ -15,16 +15,15 @@ LARGE = 1_000_000_000
 
 
 def stored(image: JobImage, *, engine: str) -> StoredImage:
-    """The image as an engine with a store of its own calls it."""
-    if engine == "shifter":
-        # Shifter knows tags; a digest has no place in its names.
-        return StoredImage(reference=image.reference, prepared=image.prepared, library_path=image.library_path)
-    return StoredImage(reference=pinned(image), prepared=image.prepared, library_path=image.library_path)
+    """The image as a rank calls it, in the words of an engine with a store of its own."""
+    # Shifter knows tags; a digest has no place in its names.
+    reference = image.reference if engine == "shifter" else at_run_time("SEALIFT_IMAGE")
+    return StoredImage(reference=reference, prepared=image.prepared, library_path=image.library_path)
 
 
 def shown(job: Job) -> str:
-    """The image in the words of the job's engine."""
-    return job.image.reference if job.image.form == "file" else stored(job.image, engine=job.engine).reference
+    """The image for people."""
+    return pinned(job.image) if job.engine == "podman-hpc" else job.image.reference
 
 
 def pinned(image: JobImage) -> str:
@@ -78,18 +77,9 @@ def _megabytes(size: int) -> str:
 
 
 def _podman_hpc(job: Job) -> Iterator[str]:
-    reference = quoted(pinned(job.image))
-    yield "# Pulled and squashed once, before ranks start: each of them would begin to pull otherwise. The squashed"
-    yield "# copy lies on scratch, where all nodes see it, and where files that nobody read for weeks are removed."
-    yield f"image={reference}"
-    yield "squashed() {"
-    yield "    local id"
-    yield "    id=$(podman-hpc image inspect --format '{{.Id}}' \"$image\" 2>/dev/null) || return 1"
-    yield "    podman-hpc images --no-trunc --format '{{.ID}} {{.ReadOnly}}' | grep -x \"sha256:$id true\" >/dev/null"
-    yield "}"
-    yield 'squashed || podman-hpc pull "$image" || stop "$image cannot be pulled: try it on a login node"'
-    yield 'squashed || podman-hpc migrate "$image" || :'
-    yield 'squashed || stop "$image is not squashed, so that other nodes do not see it"'
+    yield f"reference={quoted(pinned(job.image))}"
+    yield f"digest={job.image.digest or 'none'}"
+    yield from part("squashed").splitlines()
 
 
 def _shifter(job: Job) -> Iterator[str]:

@@ -39,7 +39,7 @@ _KEPT = ("PATH", "HOME", "SHELL", "PWD", "TMPDIR", "XDG_*", "LD_LIBRARY_PATH", "
 _ENGINES_OWN: Mapping[str, tuple[str, ...]] = {
     "apptainer": ("APPTAINER_*", "APPTAINERENV_*"),
     "singularity": ("SINGULARITY_*", "SINGULARITYENV_*"),
-    "podman-hpc": ("PODMAN*", "SQUASH_DIR", "REGISTRY_AUTH_FILE", "CONTAINERS_*"),
+    "podman-hpc": ("PODMAN*", "SQUASH_DIR", "REGISTRY_AUTH_FILE", "CONTAINERS_*", "STORAGE_*"),
     "shifter": ("SHIFTER*",),
     "embedded": (),
 }
