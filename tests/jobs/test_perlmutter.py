@@ -107,7 +107,7 @@ CACHES = {
     "CUDA_CACHE_PATH": "/tmp/sealift-cache-77/cuda",
 }
 MPI_PATH = "/opt/udiImage/modules/mpich:/opt/udiImage/modules/mpich/dep"
-PASSED = dict.fromkeys(
+PASSED: dict[str, str | None] = dict.fromkeys(
     [
         *(
             "SLURM_PROCID",
@@ -118,9 +118,9 @@ PASSED = dict.fromkeys(
             "MASTER_ADDR",
             "MASTER_PORT",
         ),
-        *("SCRATCH", "CFS", "PMI_FD", "PALS_RANKID", "CUDA_VISIBLE_DEVICES"),
+        *("SCRATCH", "CFS", "PALS_RANKID", "CUDA_VISIBLE_DEVICES"),
     ]
-)
+) | {"PMI_FD": "3"}
 MOUNTS = ("/tmp", "/var/tmp", "/global/homes/u/me", "/pscratch/sd/u/me", "/global/cfs/cdirs")
 
 

@@ -140,6 +140,9 @@ def _environment(job: Job) -> Iterator[str]:
     yield "    case $name in"
     yield f"        {_patterns(own)}) ;;"
     yield f'        {_patterns(rules["kept_out"])}) unset -v "$name" ;;'
+    if job.engine == "podman-hpc":
+        yield "        # The descriptor that PMI talks through has this number inside."
+        yield "        PMI_FD) pass+=(--env PMI_FD=3) ;;"
     inside = [*rules["passed"], *job.variables]
     given = 'pass+=(--env "$name") ' if job.engine == "podman-hpc" else ""
     yield f"        {_patterns(inside)}) {given};;"
