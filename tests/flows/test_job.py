@@ -461,3 +461,48 @@ def test_shifters_ranks_run(perlmutter: Site) -> None:
     assert ranks
     assert {rank[1] for rank in ranks} == {"3,2,1,0"}
     assert not [word for rank in ranks for word in rank if word.startswith(("--image", "--volume", "--module"))]
+
+
+LDCONFIG = """\
+#!/bin/sh
+cat <<'END'
+5 libs found in cache `/etc/ld.so.cache'
+	libother.so.1 (libc6,x86-64) => {0}/libother.so.1
+	libcuda.so.1 (libc6,x86-64) => {0}/libcuda.so.1
+	libcuda.so.1 (libc6,x86-64) => {0}/libother.so.1
+	libcuda.so.1 (libc6) => {0}/none
+	libnvidia-ml.so.1 (libc6,x86-64, OS ABI: Linux 2.6.32) => {0}/libnvidia-ml.so.580
+END
+"""
+
+
+def test_a_made_up_driver_is_found_as_the_nodes_loader_finds_it(site: Site) -> None:
+    driver = site.here / "driver"
+    driver.mkdir()
+    for name in ("libother.so.1", "libcuda.so.1", "libnvidia-ml.so.580"):
+        (driver / name).write_text(f"{name}\n")
+    for name, text in (("ldconfig", LDCONFIG.format(driver)), ("nvidia-smi", "#!/bin/sh\necho it works\n")):
+        (driver / name).write_text(text)
+        (driver / name).chmod(0o755)
+    path = f"{driver}:{site.user.environment()['PATH']}"
+    done = dataclasses.replace(site, more={"PATH": path}).job(
+        *("--engine", "embedded", "--gpus-per-node", "2", "--submit", "--wait", "--", "sh", "-c"),
+        "cd /.singularity.d/libs && { for file in *; do echo $file; cat $file; done; nvidia-smi; } >$OLDPWD/rank-0",
+    )
+    assert done.returncode == 0, done.stderr
+    assert site.read("rank-*") == {
+        "rank-0": "libcuda.so.1\nlibcuda.so.1\nlibnvidia-ml.so.1\nlibnvidia-ml.so.580\nit works\n"
+    }
+
+
+@pytest.mark.needs("mirror", "mmdebstrap")
+@pytest.mark.parametrize(("nodes", "tasks"), [(3, 1), (1, 4)])
+def test_ranks_of_open_mpi_find_each_other(site: Site, openmpi_image: Path, nodes: int, tasks: int) -> None:
+    """By PMIx, in one container a node; the two ranks that try it first say so."""
+    shutil.copy(openmpi_image, site.here / "app.sif")
+    done = site.job(
+        *("--engine", "embedded", "--kind", "mpi", "--nodes", str(nodes), "--tasks-per-node", str(tasks)),
+        *("--submit", "--wait", "--", "sh", "-c", 'echo "$PMIX_RANK" >rank-$SLURM_PROCID'),
+    )
+    assert done.returncode == 0, (done.stderr, site.read("app-*.out"))
+    assert site.read("rank-*") == {f"rank-{rank}": f"{rank}\n" for rank in range(nodes * tasks)}

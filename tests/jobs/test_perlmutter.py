@@ -31,7 +31,7 @@ HEADER = {
     "cpus-per-task": "32",
 }
 STEP = (
-    "srun --nodes=2 --ntasks=8 --ntasks-per-node=4 --cpus-per-task=32 --cpu-bind=cores --gpus-per-node=4 "
+    "srun --export=ALL --nodes=2 --ntasks=8 --ntasks-per-node=4 --cpus-per-task=32 --cpu-bind=cores --gpus-per-node=4 "
     "--gpu-bind=none --kill-on-bad-exit=1"
 )
 RANK = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ LARGE_FILE = JobImage(form="file", reference="/scratch/images/big.sif", digest=D
 REGISTRY = JobImage(form="registry", reference="registry.nersc.gov/m1234/app:1.2", digest=DIGEST, prepared=False)
 
 
+@functools.cache
 def site(name: str) -> Profile:
     return load_catalogue({}).find(name)
 

@@ -44,6 +44,7 @@ def _file(job: Job) -> Iterator[str]:
     image = job.image
     yield f"image={quoted(image.reference)}"
     yield f"# The image of which this script was made ({_megabytes(image.size)}), and no other."
+    yield '[[ -r $image ]] || stop "$image cannot be read on $SLURMD_NODENAME: does it lie where all nodes see it?"'
     yield f'echo "{image.digest.removeprefix("sha256:")}  $image" | sha256sum --check --status ||'
     yield '    stop "$image is not the image that this job was written for: make the script again"'
     if job.stage == "node":
@@ -91,7 +92,14 @@ def _shifter(job: Job) -> Iterator[str]:
 def each_node() -> tuple[str, ...]:
     """`srun` with one task on each node, beside all others."""
     return (
-        *("srun", "--overlap", "--mpi=none", "--cpu-bind=none", f"--nodes={at_run_time('SLURM_NNODES')}"),
+        *(
+            "srun",
+            "--overlap",
+            "--export=ALL",
+            "--mpi=none",
+            "--cpu-bind=none",
+            f"--nodes={at_run_time('SLURM_NNODES')}",
+        ),
         *(f"--ntasks={at_run_time('SLURM_NNODES')}", "--ntasks-per-node=1"),
         f"--cpus-per-task={at_run_time('SLURM_CPUS_ON_NODE')}",
     )

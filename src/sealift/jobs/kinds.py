@@ -96,7 +96,9 @@ def program(job: Job) -> tuple[str, ...]:
 def step_options(job: Job, *, nodes: int, tasks_per_node: int) -> tuple[str, ...]:
     """The options of an `srun` that starts ranks: those of the header, over which exported variables win."""
     orders, site = job.orders, job.site
-    words = [f"--nodes={nodes}", f"--ntasks={nodes * tasks_per_node}", f"--ntasks-per-node={tasks_per_node}"]
+    # All variables, whatever the job was sent with (sbatch --export): the rank's own lines choose among them.
+    words = ["--export=ALL", f"--nodes={nodes}", f"--ntasks={nodes * tasks_per_node}"]
+    words.append(f"--ntasks-per-node={tasks_per_node}")
     if orders.cpus_per_task:
         words.append(f"--cpus-per-task={orders.cpus_per_task}")
     words.append(f"--cpu-bind={site.text('slurm.cpu_bind') or 'cores'}")

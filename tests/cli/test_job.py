@@ -1,0 +1,152 @@
+"""`sealift job` on the command line: what is refused, with which words, and how its words are parted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sealift.cli.app import main
+
+DIGEST = "sha256:" + "0" * 64
+IMAGE = f"docker://registry.example.org/me/app:1@{DIGEST}"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("NERSC_HOST", raising=False)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "text.sif").write_text("no image\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("app.sif", 2, "error: for which site?\nhint: --site perlmutter\nhint: any other with Slurm: --site slurm\n"),
+        (
+            "app.sif --site slurm",
+            5,
+            (
+                "error: there is no image `app.sif`\nhint: build it: sealift build app.sif FILE.def\n"
+                "hint: or pull one: sealift pull app.sif docker://…\n"
+            ),
+        ),
+        (
+            "folder --site slurm",
+            2,
+            "error: `folder` is a folder\nhint: make an image of it: sealift build image.sif folder\n",
+        ),
+        (
+            "text.sif --site slurm",
+            5,
+            (
+                "error: `text.sif` is not an image: neither a SIF, nor a squashfs, nor a folder\n"
+                "hint: see what it is: file text.sif\n"
+            ),
+        ),
+        (
+            f"{IMAGE} --site slurm",
+            2,
+            (
+                f"error: the engines of a Slurm cluster run files, and `{IMAGE}` is in a registry\n"
+                f"hint: fetch it first: sealift pull image.sif {IMAGE}\n"
+            ),
+        ),
+        (
+            "text.sif --site perlmutter --engine podman-hpc",
+            2,
+            (
+                "error: podman-hpc runs what is in a registry, and `text.sif` is a file\n"
+                "hint: sealift push text.sif docker://registry.nersc.gov/PROJECT/text:1\n"
+                "hint: sealift job docker://registry.nersc.gov/PROJECT/text:1 …\n"
+            ),
+        ),
+        (
+            "app.sif --site slurm --engine enroot",
+            2,
+            (
+                "error: jobs with `enroot` are not written yet\n"
+                "hint: engines: apptainer, singularity, embedded, podman-hpc, shifter\n"
+            ),
+        ),
+        (
+            "oci:layout --site slurm",
+            2,
+            (
+                "error: a job wants a file that all nodes see, not `oci:layout`\n"
+                "hint: make it one: sealift build image.sif oci:layout\n"
+            ),
+        ),
+        (
+            f"{IMAGE} --site perlmutter --stage node -- x",
+            2,
+            "error: `--stage node` is for files: the engine keeps this image itself\n",
+        ),
+        (
+            f"{IMAGE} --site perlmutter --stage far -- x",
+            2,
+            "error: `--stage far` is not known\nhint: auto, shared or node\n",
+        ),
+        (
+            f"{IMAGE} --site perlmutter -B /a:b -- x",
+            2,
+            "error: the target of a bind must be an absolute path, not `b`\nhint: -B /a:/b\n",
+        ),
+        (f"{IMAGE} --site perlmutter --env A -- x", 2, "error: `--env A` is not NAME=VALUE\nhint: --env A=VALUE\n"),
+        (
+            f"{IMAGE} --site perlmutter --",
+            2,
+            "error: no program stands behind `--`\nhint: sealift job IMAGE … -- PROGRAM\n",
+        ),
+        (
+            f"{IMAGE} --site perlmutter --wait -- x",
+            2,
+            "error: `--wait` waits for a job that `--submit` sends\nhint: --submit --wait\n",
+        ),
+        (
+            f"{IMAGE} --site perlmutter --submit -- x",
+            6,
+            (
+                "error: `sbatch` is not installed: this is no machine with Slurm\n"
+                "hint: print the script: leave out --submit\n"
+            ),
+        ),
+        (
+            "status abc",
+            2,
+            "error: `abc` is not a job's number\nhint: sealift job status 1234\n",
+        ),
+        (
+            f"docker://registry.example.org/me/app@{DIGEST} --site perlmutter --engine shifter -- x",
+            2,
+            (
+                f"error: Shifter knows images by tags, and `docker://registry.example.org/me/app@{DIGEST}` has none\n"
+                "hint: docker://HOST/NAME:TAG\n"
+            ),
+        ),
+        ("app.sif x --site slurm", 2, "error: unrecognized arguments: x\nhint: sealift job --help\n"),
+    ],
+)
+def test_what_is_wrong_is_said(words: str, code: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        ended = main(["job", *words.split()])
+    except SystemExit as stop:
+        ended = int(stop.code or 0)
+    found = capsys.readouterr()
+    assert (ended, found.out, found.err) == (code, "", said)
+
+
+def test_everything_behind_two_dashes_is_the_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["job", IMAGE, "--site", "perlmutter", "--", "status", "--nodes", "7", "--", "-x"]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert '    bash -c "$rank" rank status --nodes 7 -- -x 2>&"$said" &\n' in out
+    assert "#SBATCH --nodes=1\n" in out
+
+
+def test_the_site_of_this_machine_is_known(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NERSC_HOST", "perlmutter")
+    assert main(["job", IMAGE, "--", "x"]) == 0
+    assert "# Written by Sealift" in capsys.readouterr().out
