@@ -23,6 +23,7 @@ from tests.ground import podman_hpc, services, session, users
 from tests.ground.images import mounted
 from tests.ground.layouts import write_layout
 from tests.ground.listing import full_listing
+from tests.ground.slurm import Slurm
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("root", "busybox", "squashfuse")]
 
@@ -358,6 +359,38 @@ class TestPodmanHpc:
         line = done.err.splitlines()[-1].removeprefix("next, for podman-hpc: ")
         call(*line.split(), CONTAINERS_REGISTRIES_CONF=str(built / "registries.conf"))
         assert call("podman-hpc", "run", "--rm", f"{registry.host}/hpc/app:1", "a", "b c").stdout == RAN
+
+    @pytest.mark.needs("podman-hpc", "registry", "slurm")
+    def test_a_job_for_perlmutter_runs(
+        self, built: Path, sealift, call: Call, registry: services.Registry, slurm: Slurm, as_user: users.AsUser
+    ) -> None:
+        """The whole script on a real Slurm: the image is pulled and squashed once, and ranks find it."""
+        (built / "registries.conf").write_text(f'[[registry]]\nlocation = "{registry.host}"\ninsecure = true\n')
+        assert sealift("push", "image.sif", f"docker://{registry.host}/hpc/job:1").code == 0
+        env = {
+            **slurm.environment,
+            "CONTAINERS_REGISTRIES_CONF": str(built / "registries.conf"),
+            "HOME": str(built),
+            "SCRATCH": str(built / "scratch"),
+            "CFS": str(built / "cfs"),
+        }
+        for name in ("scratch", "cfs"):
+            (built / name).mkdir()
+        as_user.give(built)
+        words = ("--site", "perlmutter-cpu", "--nodes", "2", "--cpus-per-task", "1", "--time", "5", "--name", "job")
+        image = f"docker://{registry.host}/hpc/job:1"
+        inside = 'printf "%s|" "$SLURM_PROCID" "$PYTHONNOUSERSITE" "$HOME" "$PWD" >rank-$SLURM_PROCID; '
+        inside += "until [ -s rank-0 ] && [ -s rank-1 ]; do sleep 0.1; done; exit $SLURM_PROCID"
+        script = call("sealift", "job", image, "--no-https", *words, "--", "sh", "-c", inside, **env).stdout
+        (built / "job.sbatch").write_bytes(script)
+        number = call("sbatch", "--parsable", built / "job.sbatch", **env).stdout.decode().strip()
+        assert slurm.wait(number, seconds=180) == "FAILED"
+        output = (built / f"job-{number}.out").read_text()
+        assert slurm.shown(number)["ExitCode"] == "1:0", output
+        assert {path.name: path.read_text() for path in built.glob("rank-*")} == {
+            f"rank-{rank}": f"{rank}|1|{built}|{built}|" for rank in (0, 1)
+        }
+        assert output.count("Migrating image") == 1
 
 
 def test_what_is_said_to_podman_hpc(sealift, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

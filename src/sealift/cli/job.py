@@ -103,7 +103,13 @@ def _job(options: argparse.Namespace, command: tuple[str, ...]) -> int:
             return 0
         number = job.submit(text, env)
         print(number, flush=True)
-        return job.worst(job.wait(number, env, events=events)) if options.wait else 0
+        if not options.wait:
+            return 0
+        try:
+            return job.worst(job.wait(number, env, events=events))
+        except KeyboardInterrupt:
+            print(f"job {number} goes on; end it: scancel {number}", file=sys.stderr)
+            raise
 
 
 def _request(
