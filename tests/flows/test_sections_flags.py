@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from sealift.engines.embedded import gpu
-from tests.engines.embedded.test_gpu import cache_of
+from sealift.engines import driver as drivers
 from tests.ground import layouts
+from tests.ground.driver import cache_of
 
 pytestmark = [pytest.mark.needs("root"), pytest.mark.slow]
 
@@ -179,7 +179,7 @@ def test_the_hosts_driver_is_there_for_post_and_test(
         pytest.skip(f"the mark of libraries for {os.uname().machine} is not known here")
     names = ("libcuda.so.1", "libnvidia-ml.so.1", "libc.so.6")
     (driver / "cache").write_bytes(cache_of([(mark, name, str(driver / name)) for name in names]))
-    monkeypatch.setattr(gpu, "CACHE", str(driver / "cache"))
+    monkeypatch.setattr(drivers, "CACHE", str(driver / "cache"))
     monkeypatch.setenv("PATH", f"{driver}/bin:{os.environ['PATH']}")
     text = """\
 %post
@@ -203,11 +203,11 @@ echo "> test $LD_LIBRARY_PATH $(ls /.singularity.d/libs | tr '\\n' ' ')"
 
 
 def test_without_a_driver_the_sections_run_and_it_is_said(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu, "CACHE", "/nonexistent")
+    monkeypatch.setattr(drivers, "CACHE", "/nonexistent")
     outcome = build('%post\necho "> $(ls /.singularity.d/libs)"\n', "--nv", "--rocm")
     assert (outcome.code, echoed(outcome.err)) == (0, [""])
     for flag in ("--nv", "--rocm"):
-        assert f"warning: `{flag}`: this host has no libraries of such a driver in /nonexistent" in outcome.err
+        assert f"warning: `{flag}`: this host has no libraries of such a driver in /etc/ld.so.cache" in outcome.err
 
 
 def test_an_update_runs_over_the_directory(build: Build, sealift: Build) -> None:

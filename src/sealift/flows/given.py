@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sealift.core.event import Said
+from sealift.engines.driver import Kind
 from sealift.engines.embedded.gpu import driver_steps
 from sealift.flows.flags import asked_paths, with_variables
 from sealift.flows.workshop import Workshop
 from sealift.sandbox.spec import HostPath
-from sealift.system.process import machine
 
 ENTRIES_LIMIT = 20_000
 BYTES_LIMIT = 256 << 20
@@ -57,10 +57,11 @@ def look_at_given(shop: Workshop) -> Given:
     flags = with_variables(shop.request.flags, environment)
     asked = asked_paths(flags, environment, cwd=os.getcwd())
     driver: dict[str, HostPath] = {}
-    for wanted, kind in ((flags.nv, "nvidia"), (flags.rocm, "amd")):
+    kinds: tuple[tuple[bool, Kind], ...] = ((flags.nv, "nvidia"), (flags.rocm, "amd"))
+    for wanted, kind in kinds:
         if not wanted:
             continue
-        steps, notes = driver_steps(kind, contain=True, path=environment.get("PATH", ""), machine=machine())
+        steps, notes = driver_steps(kind, None, contain=True, path=environment.get("PATH", ""))
         for note in notes:
             shop.events(Said(text=note, level="warning"))
         for step in steps:

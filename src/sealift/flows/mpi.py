@@ -207,7 +207,7 @@ class HostLibraries:
     """Where this host's loader finds a library: the caller's LD_LIBRARY_PATH, then its cache."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        from sealift.engines.embedded.gpu import CACHE, cached_libraries
+        from sealift.engines.driver import CACHE, cached_libraries
         from sealift.system.process import machine
 
         self._folders = [each for each in environment.get(LIBRARY_PATH, "").split(":") if each]

@@ -1,102 +1,146 @@
+"""What of a driver is bound where, what is left out, and what is said; and the same in real containers."""
+
 from __future__ import annotations
 
-import os
-import re
-import struct
-import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from sealift.engines.driver import Driver
 from sealift.engines.embedded import gpu
 from sealift.engines.embedded.layout import Step
+from sealift.engines.imagelibraries import ImageLibraries
+from sealift.errors import ImageError
+from tests.ground.driver import make_library
 
-DATA = Path(gpu.LISTS)
-
-
-def cache_of(entries: list[tuple[int, str, str]], *, before: bytes = b"") -> bytes:
-    """The text of an ld.so.cache with these entries: flags, name, path."""
-    offset = 48 + 24 * len(entries)
-    strings = b""
-    table = b""
-    for flags, name, path in entries:
-        places = []
-        for text in (name, path):
-            places.append(offset + len(strings))
-            strings += text.encode() + b"\0"
-        table += struct.pack("=i3IQ", flags, *places, 0, 0)
-    header = b"glibc-ld.so.cache1.1" + struct.pack("=2IB19x", len(entries), len(strings), 2)
-    return before + header + table + strings
-
-
-ENTRIES = [
-    (0x0303, "libcuda.so.1", "/lib/x86_64-linux-gnu/libcuda.so.1"),
-    (0x0003, "libcuda.so.1", "/lib32/libcuda.so.1"),
-    (0x0A03, "libcuda.so.1", "/lib/aarch64-linux-gnu/libcuda.so.1"),
-    (0x0303, "libcuda.so", "/usr/lib/libcuda.so"),
-    (0x0303, "libcuda.so.1", "/second/libcuda.so.1"),
-    (0x0303, "libc.so.6", "/lib/x86_64-linux-gnu/libc.so.6"),
-]
+LIBS, FRONT = "/.singularity.d/libs", "/.singularity.d/driver"
+DRIVER = Driver(
+    kind="nvidia",
+    version="580.105.08",
+    libraries={
+        "libcuda.so.1": "/d/libcuda.so.580",
+        "libnvidia-ml.so.1": "/d/libnvidia-ml.so.1",
+        "libGL.so.1": "/d/libGL.so.1",
+        "libOpenCL.so.1": "/d/libOpenCL.so.1",
+    },
+    own=frozenset({"libcuda.so.1", "libnvidia-ml.so.1"}),
+    programs={"nvidia-smi": "/d/bin/nvidia-smi"},
+    files=("/usr/share/nvidia/nvoptix.bin",),
+    devices=("/dev/nvidia0", "/dev/nvidiactl"),
+)
+IMAGE = ImageLibraries(names=frozenset({"libGL.so.1", "libcuda.so.1"}), glibc=35, musl=False)
 
 
-@pytest.mark.parametrize("before", [b"", b"ld.so-1.7.0\0" + bytes(36)])
-def test_the_libraries_of_this_processor(before: bytes) -> None:
-    cached = gpu.cached_libraries(cache_of(ENTRIES, before=before), "x86_64")
-    assert gpu.choose_libraries(("libcuda.so", "libnone.so"), cached) == {
-        "libcuda.so.1": "/lib/x86_64-linux-gnu/libcuda.so.1",
-        "libcuda.so": "/usr/lib/libcuda.so",
-    }
-    assert gpu.choose_libraries(("libcuda.so",), gpu.cached_libraries(cache_of(ENTRIES), "aarch64")) == {
-        "libcuda.so.1": "/lib/aarch64-linux-gnu/libcuda.so.1"
-    }
+def bound(source: str, target: str) -> Step:
+    return Step(kind="bind", target=target, source=source, folder=False, read_only=True, optional=True)
 
 
-@pytest.mark.parametrize("cache", [b"", b"text", cache_of(ENTRIES)[:60], b"glibc-ld.so.cache1.1" + b"\xff" * 28])
-def test_a_cache_that_is_none(cache: bytes) -> None:
-    assert gpu.cached_libraries(cache, "x86_64") == []
+OTHERS = (bound("/d/bin/nvidia-smi", "/usr/bin/nvidia-smi"), bound(DRIVER.files[0], DRIVER.files[0]))
 
 
-@pytest.mark.needs("ldconfig")
-def test_the_same_as_ldconfig_prints() -> None:
-    said = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=True).stdout
-    marks = {"x86_64": "libc6,x86-64", "aarch64": "libc6,AArch64"}
-    mark = marks.get(os.uname().machine)
-    if mark is None:
-        pytest.skip(f"ldconfig's word for {os.uname().machine} is not known here")
-    expected = re.findall(rf"^\t(\S+) \({re.escape(mark)}[^)]*\) => (\S+)$", said, flags=re.MULTILINE)
-    assert expected
-    assert gpu.cached_libraries(Path(gpu.CACHE).read_bytes(), os.uname().machine) == expected
-
-
-@pytest.mark.parametrize("kind", ["nvidia", "amd"])
-def test_lists(kind: str) -> None:
-    text = (DATA / f"{kind}.txt").read_text()
-    lines = [line for line in text.splitlines() if not line.startswith("#")]
-    driver = gpu.read_list(text)
-    read = [*driver.libraries, *driver.programs, *driver.files, *driver.devices]
-    assert sorted(read) == sorted(line.split(None, 1)[1] for line in lines)
-    assert len(set(read)) == len(read)
-
-
-def test_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "nvidia-smi").touch(mode=0o755)
-    (tmp_path / "cache").write_bytes(cache_of(ENTRIES))
-    monkeypatch.setattr(gpu, "CACHE", str(tmp_path / "cache"))
-    steps, warnings = gpu.driver_steps("nvidia", contain=False, path=f"/nowhere:{tmp_path}", machine="x86_64")
+@pytest.mark.parametrize("contain", [False, True])
+def test_the_images_own_libraries_win_but_never_over_the_drivers(contain: bool) -> None:
+    steps, warnings = gpu.chosen_steps(DRIVER, IMAGE, "x.sif", contain=contain)
     assert warnings == ()
-
-    def bound(source: str, target: str) -> Step:
-        return Step(kind="bind", target=target, source=source, folder=False, read_only=True, optional=True)
-
-    assert steps[:3] == (
-        bound("/usr/lib/libcuda.so", "/.singularity.d/libs/libcuda.so"),
-        bound("/lib/x86_64-linux-gnu/libcuda.so.1", "/.singularity.d/libs/libcuda.so.1"),
-        bound(f"{tmp_path}/nvidia-smi", "/usr/bin/nvidia-smi"),
+    devices = [
+        Step(kind="bind", target=each, source=each, folder=False, restrict=False, optional=True)
+        for each in DRIVER.devices
+    ]
+    assert steps == (
+        bound("/d/libOpenCL.so.1", f"{LIBS}/libOpenCL.so.1"),
+        bound("/d/libcuda.so.580", f"{LIBS}/libcuda.so.1"),
+        bound("/d/libnvidia-ml.so.1", f"{LIBS}/libnvidia-ml.so.1"),
+        bound("/d/libcuda.so.580", f"{FRONT}/libcuda.so.1"),
+        bound("/d/libnvidia-ml.so.1", f"{FRONT}/libnvidia-ml.so.1"),
+        *OTHERS,
+        *(devices if contain else ()),
     )
 
 
-def test_no_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu, "CACHE", str(tmp_path / "none"))
-    for kind, flag in (("nvidia", "--nv"), ("amd", "--rocm")):
-        _, warnings = gpu.driver_steps(kind, contain=True, path="/nowhere", machine="x86_64")
-        assert warnings == (f"`{flag}`: this host has no libraries of such a driver in {tmp_path}/none",)
+@pytest.mark.slow
+@pytest.mark.needs("binutils")
+def test_a_driver_that_needs_a_newer_glibc(tmp_path: Path) -> None:
+    old = make_library(tmp_path / "libcuda.so.1", "libcuda.so.1", needs_glibc=35)
+    new = make_library(tmp_path / "libnew.so.1", "libnew.so.1", needs_glibc=38)
+    fine = replace(DRIVER, libraries={**DRIVER.libraries, "libcuda.so.1": str(old), "libOpenCL.so.1": str(new)})
+    steps, warnings = gpu.chosen_steps(fine, IMAGE, "x.sif", contain=False)
+    assert steps == (
+        bound(str(old), f"{LIBS}/libcuda.so.1"),
+        bound("/d/libnvidia-ml.so.1", f"{LIBS}/libnvidia-ml.so.1"),
+        bound(str(old), f"{FRONT}/libcuda.so.1"),
+        bound("/d/libnvidia-ml.so.1", f"{FRONT}/libnvidia-ml.so.1"),
+        *OTHERS,
+    )
+    assert warnings == ("`--nv`: left out, for they need a newer glibc than the image's 2.35: libOpenCL.so.1 (2.38)",)
+    broken = replace(DRIVER, libraries={**DRIVER.libraries, "libcuda.so.1": str(new)})
+    with pytest.raises(ImageError) as caught:
+        gpu.chosen_steps(broken, IMAGE, "x.sif", contain=False)
+    assert caught.value.message == "`x.sif` has glibc 2.35, and this host's `libcuda.so.1` needs 2.38"
+    assert caught.value.hints == (
+        "take an image with a newer system: Ubuntu 24.04 has glibc 2.39",
+        "or go without: leave out --nv",
+    )
+    # An image whose libc is not known is not judged.
+    steps, warnings = gpu.chosen_steps(broken, replace(IMAGE, glibc=None), "x.sif", contain=False)
+    assert (steps[1], warnings) == (bound(str(new), f"{LIBS}/libcuda.so.1"), ())
+
+
+def test_an_image_with_musl_gets_no_libraries() -> None:
+    steps, warnings = gpu.chosen_steps(DRIVER, replace(IMAGE, glibc=None, musl=True), "x.sif", contain=False)
+    assert steps == (bound(DRIVER.files[0], DRIVER.files[0]),)
+    assert warnings == (
+        "`--nv`: the libc of `x.sif` is musl, which loads no library of a driver: take an image with glibc",
+    )
+
+
+NOTHING = replace(DRIVER, version="", libraries={}, own=frozenset(), programs={}, files=(), devices=())
+
+
+@pytest.mark.parametrize(
+    ("driver", "said"),
+    [
+        (NOTHING, "`--nv`: this host has no libraries of such a driver in /etc/ld.so.cache"),
+        (
+            replace(NOTHING, kind="amd"),
+            "`--rocm`: this host has no libraries of such a driver in /etc/ld.so.cache",
+        ),
+        (
+            replace(NOTHING, version="580.1"),
+            (
+                "`--nv`: this host has driver 580.1, but /etc/ld.so.cache names none of its libraries: ask an "
+                "administrator to install them, and to run ldconfig"
+            ),
+        ),
+        (
+            replace(NOTHING, version="580.1", unlisted="/opt/nvidia"),
+            (
+                "`--nv`: /etc/ld.so.cache names no library of the driver, but some lie in `/opt/nvidia`: bind them "
+                "with -B /opt/nvidia:/.singularity.d/libs"
+            ),
+        ),
+    ],
+)
+def test_a_driver_that_is_not_found(driver: Driver, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "find_driver", lambda *_, **__: driver)
+    assert gpu.driver_steps(driver.kind, None, contain=True, path="/nowhere") == ((), (said,))
+
+
+def test_a_build_has_no_folder_in_front(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "find_driver", lambda *_, **__: DRIVER)
+    steps, _ = gpu.driver_steps("nvidia", None, contain=False, path="/nowhere")
+    libraries = [bound(source, f"{LIBS}/{name}") for name, source in sorted(DRIVER.libraries.items())]
+    assert steps == (*libraries, *OTHERS)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("/.singularity.d/libs", "/.singularity.d/libs"),
+        ("", "/.singularity.d/driver"),
+        ("/usr/local/cuda/compat:/.singularity.d/libs", f"{FRONT}:/usr/local/cuda/compat:/.singularity.d/libs"),
+        (f"{FRONT}:/a", f"{FRONT}:/a"),
+    ],
+)
+def test_what_stands_in_front(before: str, after: str) -> None:
+    assert gpu.in_front(before) == after

@@ -1,114 +1,145 @@
-"""`--nv` and `--rocm`: the host's GPU driver in the container, its libraries found as the dynamic loader finds them.
+"""`--nv` and `--rocm`: what of the host's GPU driver is bound into the container, and what stands in front of what.
 
-ld.so.cache, its form since glibc 2.2 (sysdeps/generic/dl-cache.h), after an older table where there is one
-"glibc-ld.so.cache1.1" · u32 entries · u32 bytes of strings · u8 byte order · 19 bytes
-an entry   i32 kind and processor · u32 offset of the name · u32 offset of the path · u32 · u64
-strings    zero-terminated, offsets from the magic
+/.singularity.d/libs     what Apptainer binds there too, but for libraries that the image has itself: its own fit its
+                         libc and its programs, and win, as they do since Apptainer 1.5
+/.singularity.d/driver   once more those that must be of the kernel module's version (`own` in the driver's list)
+
+The second folder is there for images whose own library path holds a libcuda: a stub, which is there for linkers and
+fails at the first call, or one of the compat packages, which fails with most drivers. It is put in front of what the
+image's scripts and the caller make of LD_LIBRARY_PATH; where they want nothing, `libs` alone stands there, as under
+Apptainer. A program with an RPATH of its own (not a RUNPATH) is beyond reach.
 """
 
 from __future__ import annotations
 
-import glob
 import os
-import struct
-from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from sealift.engines.driver import CACHE, Driver, Kind, find_driver
 from sealift.engines.embedded.layout import Step
 from sealift.engines.environment import LIBRARIES
+from sealift.errors import ImageError
 
-LISTS = os.path.join(os.path.dirname(__file__), "..", "..", "data", "engines")
-CACHE = "/etc/ld.so.cache"
+if TYPE_CHECKING:
+    from sealift.engines.embedded.image import RootImage
+    from sealift.engines.imagelibraries import ImageLibraries
+    from sealift.sections.root import Root
 
-_MAGIC = b"glibc-ld.so.cache1.1"
-_HEADER = struct.Struct("=20s2IB19x")
-_ENTRY = struct.Struct("=i3IQ")
-_ELF_LIBC6 = 3
-_KINDS = {"x86_64": 0x300, "aarch64": 0xA00, "ppc64le": 0x500, "s390x": 0x400, "riscv64": 0x1000}
-"""The cache's mark of 64-bit libraries, by `uname -m`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Driver:
-    """What a driver's list asks for, by the first word of its lines."""
-
-    libraries: tuple[str, ...]
-    programs: tuple[str, ...]
-    files: tuple[str, ...]
-    devices: tuple[str, ...]
+FRONT = "/.singularity.d/driver"
+FLAGS: dict[Kind, str] = {"nvidia": "--nv", "amd": "--rocm"}
+MAIN = ("libcuda.so",)
+"""Without these nothing works at all."""
 
 
-def read_list(text: str) -> Driver:
-    """Read a list in the form of data/engines/nvidia.txt; lines with another first word are passed over."""
-    lines = [line.split(None, 1) for line in text.splitlines() if line.strip() and not line.startswith("#")]
+def driver_steps(
+    kind: Kind, image: RootImage | None, *, contain: bool, path: str, library_path: str = ""
+) -> tuple[tuple[Step, ...], tuple[str, ...]]:
+    """The mounts for the driver of this host, and what has to be said. Without an `image`, all of it is bound.
 
-    def those(*kinds: str) -> tuple[str, ...]:
-        return tuple(words[1].strip() for words in lines if len(words) == 2 and words[0] in kinds)
+    ImageError where its main library cannot be loaded in the image, with the library's name.
+    """
+    from sealift.engines.imagelibraries import ImageLibraries, look_at_libraries
 
-    return Driver(
-        libraries=those("library"), programs=those("program"), files=those("file", "socket"), devices=those("device")
-    )
-
-
-def cached_libraries(cache: bytes, machine: str) -> list[tuple[str, str]]:
-    """Name and path of this processor's libraries in the text of ld.so.cache; empty where its form is not known."""
-    start = cache.find(_MAGIC)
-    if start < 0 or len(cache) < start + _HEADER.size:
-        return []
-    _, count, _, _ = _HEADER.unpack_from(cache, start)
-    if start + _HEADER.size + count * _ENTRY.size > len(cache):
-        return []
-    wanted = _KINDS.get(machine, 0) | _ELF_LIBC6
-    found: list[tuple[str, str]] = []
-    for number in range(count):
-        flags, name, path, _, _ = _ENTRY.unpack_from(cache, start + _HEADER.size + number * _ENTRY.size)
-        if flags == wanted:
-            found.append((_string(cache, start + name), _string(cache, start + path)))
-    return found
+    machine = os.uname().machine
+    driver = find_driver(kind, path=path, machine=machine, library_path=library_path)
+    if not driver.libraries:
+        return (*_files(driver, contain=contain), *_programs(driver)), (_missing(driver),)
+    if image is None:
+        nothing = ImageLibraries(names=frozenset(), glibc=None, musl=False)
+        steps, warnings = chosen_steps(driver, nothing, "", contain=contain)
+        return tuple(step for step in steps if not step.target.startswith(f"{FRONT}/")), warnings
+    return chosen_steps(driver, look_at_libraries(_root(image), machine), image.path, contain=contain)
 
 
-def _string(cache: bytes, start: int) -> str:
-    return os.fsdecode(cache[start : cache.find(b"\0", start)])
+def chosen_steps(
+    driver: Driver, image: ImageLibraries, name: str, *, contain: bool
+) -> tuple[tuple[Step, ...], tuple[str, ...]]:
+    """The same for a driver and an image that were looked at; `name` is the image's."""
+    flag = FLAGS[driver.kind]
+    if image.musl:
+        text = f"`{flag}`: the libc of `{name}` is musl, which loads no library of a driver: take an image with glibc"
+        return _files(driver, contain=contain), (text,)
+    clashes = _clashes(driver, image)
+    main = next((library for library in clashes if library.startswith(MAIN)), None)
+    if main is not None:
+        raise ImageError(
+            f"`{name}` has glibc 2.{image.glibc}, and this host's `{main}` needs 2.{clashes[main]}",
+            hints=(
+                "take an image with a newer system: Ubuntu 24.04 has glibc 2.39",
+                f"or go without: leave out {flag}",
+            ),
+        )
+    warnings = []
+    if clashes:
+        listed = ", ".join(f"{library} (2.{needed})" for library, needed in sorted(clashes.items()))
+        warnings.append(f"`{flag}`: left out, for they need a newer glibc than the image's 2.{image.glibc}: {listed}")
+    bound = {
+        library: source
+        for library, source in sorted(driver.libraries.items())
+        if library not in clashes and (library in driver.own or library not in image.names)
+    }
+    steps = [_bound(source, f"{LIBRARIES}/{library}") for library, source in bound.items()]
+    steps += [_bound(source, f"{FRONT}/{library}") for library, source in bound.items() if library in driver.own]
+    return (*steps, *_programs(driver), *_files(driver, contain=contain)), tuple(warnings)
 
 
-def choose_libraries(prefixes: Iterable[str], cached: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Path by name; the first of a name counts, as it does for the loader. `libcuda.so` takes `libcuda.so.1` too."""
-    wanted = tuple(prefixes)
-    found: dict[str, str] = {}
-    for name, path in cached:
-        if name.startswith(wanted):
-            found.setdefault(name, path)
-    return found
+def in_front(library_path: str) -> str:
+    """The library path with the driver's own libraries before all others; as it is where nothing would come first."""
+    first = library_path.partition(":")[0]
+    return library_path if first in (FRONT, LIBRARIES) else f"{FRONT}:{library_path}".rstrip(":")
 
 
-def driver_steps(kind: str, *, contain: bool, path: str, machine: str) -> tuple[tuple[Step, ...], tuple[str, ...]]:
-    """The mounts for `nvidia` or `amd`, and what has to be said where the host has no such driver."""
-    with open(os.path.join(LISTS, f"{kind}.txt"), encoding="utf-8") as file:
-        driver = read_list(file.read())
-    try:
-        with open(CACHE, "rb") as cache:
-            cached = cached_libraries(cache.read(), machine)
-    except OSError:
-        cached = []
-    libraries = choose_libraries(driver.libraries, cached)
-    steps = [_bound(source, f"{LIBRARIES}/{name}") for name, source in sorted(libraries.items())]
-    for name in driver.programs:
-        program = next((each for folder in path.split(":") if os.access(each := f"{folder}/{name}", os.X_OK)), None)
-        if program is not None:
-            steps.append(_bound(program, f"/usr/bin/{name}"))
-    steps += [_bound(each, each) for each in driver.files if os.path.exists(each)]
+def _clashes(driver: Driver, image: ImageLibraries) -> dict[str, int]:
+    """The glibc that libraries need and the image does not have, by their names."""
+    from sealift.engines.imagelibraries import needed_glibc
+
+    if image.glibc is None:
+        return {}
+    needed = {name: needed_glibc(source) for name, source in driver.libraries.items()}
+    return {name: number for name, number in needed.items() if number is not None and number > image.glibc}
+
+
+def _missing(driver: Driver) -> str:
+    flag = FLAGS[driver.kind]
+    if driver.unlisted:
+        return (
+            f"`{flag}`: {CACHE} names no library of the driver, but some lie in `{driver.unlisted}`: bind them with "
+            f"-B {driver.unlisted}:{LIBRARIES}"
+        )
+    if driver.version:
+        return (
+            f"`{flag}`: this host has driver {driver.version}, but {CACHE} names none of its libraries: ask an "
+            "administrator to install them, and to run ldconfig"
+        )
+    return f"`{flag}`: this host has no libraries of such a driver in {CACHE}"
+
+
+def _programs(driver: Driver) -> tuple[Step, ...]:
+    return tuple(_bound(source, f"/usr/bin/{name}") for name, source in driver.programs.items())
+
+
+def _files(driver: Driver, *, contain: bool) -> tuple[Step, ...]:
+    steps = [_bound(each, each) for each in driver.files]
     if contain:
         # Without it, the whole of /dev is there.
         steps += [
             Step(kind="bind", target=each, source=each, folder=os.path.isdir(each), restrict=False, optional=True)
-            for pattern in driver.devices
-            for each in sorted(glob.glob(pattern))
+            for each in driver.devices
         ]
-    if not libraries:
-        flag = {"nvidia": "--nv", "amd": "--rocm"}[kind]
-        return tuple(steps), (f"`{flag}`: this host has no libraries of such a driver in {CACHE}",)
-    return tuple(steps), ()
+    return tuple(steps)
 
 
 def _bound(source: str, target: str) -> Step:
     return Step(kind="bind", target=target, source=source, folder=False, read_only=True, optional=True)
+
+
+def _root(image: RootImage) -> Root:
+    from sealift.sections.root import DirectoryRoot
+    from sealift.sections.squashfsroot import SquashfsRoot
+    from sealift.squashfs.reader import SquashfsReader
+
+    if image.kind == "folder":
+        return DirectoryRoot(path=image.path)
+    # The descriptor is this process', which is short-lived before it becomes the program.
+    descriptor = os.open(image.path, os.O_RDONLY | os.O_CLOEXEC)
+    return SquashfsRoot(squashfs=SquashfsReader(descriptor, image.offset))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from sealift.core.event import Events, Said, ignore
 from sealift.core.launch import LaunchPlan
@@ -17,6 +18,9 @@ from sealift.engines.embedded.namespaces import Wanted
 from sealift.engines.embedded.overlays import find_overlays
 from sealift.engines.embedded.paths import inside
 from sealift.errors import HostError, UsageError
+
+if TYPE_CHECKING:
+    from sealift.engines.driver import Kind
 
 SCRIPT = os.path.join(os.path.dirname(__file__), "..", "..", "data", "engines", "environment.sh")
 
@@ -88,7 +92,7 @@ def prepare(plan: LaunchPlan, *, env: Mapping[str, str], events: Events = ignore
         },
         expand=not plan.no_eval,
     )
-    drivers, lacking = _drivers(plan, env.get("PATH", ""))
+    drivers, lacking = _drivers(plan, image, env)
     for each in (*said, *warnings, *more, *voices.warnings, *lacking):
         warn(events, each)
     with open(SCRIPT, encoding="utf-8") as file:
@@ -172,14 +176,23 @@ def _files(plan: LaunchPlan) -> dict[str, bytes]:
     return files
 
 
-def _drivers(plan: LaunchPlan, path: str) -> tuple[tuple[layout.Step, ...], tuple[str, ...]]:
+def _drivers(
+    plan: LaunchPlan, image: RootImage, env: Mapping[str, str]
+) -> tuple[tuple[layout.Step, ...], tuple[str, ...]]:
     steps: tuple[layout.Step, ...] = ()
     warnings: tuple[str, ...] = ()
-    for asked, kind in ((plan.nv, "nvidia"), (plan.rocm, "amd")):
+    asked_for: tuple[tuple[bool, Kind], ...] = ((plan.nv, "nvidia"), (plan.rocm, "amd"))
+    for asked, kind in asked_for:
         if asked:
             from sealift.engines.embedded.gpu import driver_steps
 
-            more, said = driver_steps(kind, contain=plan.contain, path=path, machine=os.uname().machine)
+            more, said = driver_steps(
+                kind,
+                image,
+                contain=plan.contain,
+                path=env.get("PATH", ""),
+                library_path=env.get("LD_LIBRARY_PATH", ""),
+            )
             steps, warnings = (*steps, *more), (*warnings, *said)
     return steps, warnings
 

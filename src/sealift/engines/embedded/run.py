@@ -93,6 +93,11 @@ def finish(prepared: Prepared, *, rights: namespaces.Rights, events: Events) -> 
     if said.ended is not None:
         return action.exit_code(said.ended)
     env = rules.settle(host=voices.host, exported=said.exported, known=said.known, command=plan.action)
+    if plan.nv:
+        from sealift.engines.embedded.gpu import FRONT, in_front
+
+        if os.path.isdir(FRONT):
+            env["LD_LIBRARY_PATH"] = in_front(env.get("LD_LIBRARY_PATH", ""))
     program = action.choose_program(plan.action, plan.command, app=plan.app, shell=prepared.shell)
     if program.note:
         events(Said(text=program.note))
