@@ -146,6 +146,19 @@ def test_what_is_no_image(sealift, image: str, code: int, said: str) -> None:
     assert (done.code, done.out, done.err) == (code, "", said)
 
 
+def test_an_engine_that_there_is_not(sealift, small_layout: Path) -> None:
+    done = sealift("push", "--for", "rkt", f"oci:{small_layout}", "docker://127.0.0.1:1/app:1")
+    assert (done.code, done.out, done.err) == (
+        2,
+        "",
+        (
+            "error: `--for rkt`: no engine of this name fetches images\n"
+            "hint: engines: apptainer, singularity, embedded, docker, podman, podman-hpc, shifter, charliecloud, "
+            "enroot, pyxis\n"
+        ),
+    )
+
+
 @pytest.mark.parametrize("flags", [("--compression", "zstd:3"), ("--layers", "steps")])
 def test_layers_that_are_there_are_not_made_anew(sealift, small_layout: Path, flags: tuple[str, str]) -> None:
     done = sealift("push", *flags, f"oci:{small_layout}", "docker://127.0.0.1:1/app:1")

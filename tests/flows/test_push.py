@@ -25,7 +25,9 @@ from tests.flows.conftest import tar_of
 from tests.flows.oci_bases import busybox, write_busybox_layout
 from tests.ground import services
 from tests.ground.between import Answer, Asked, Between, before
+from tests.ground.images import mounted
 from tests.ground.layouts import write_layout
+from tests.ground.listing import full_listing
 from tests.packs.layers import Part, file, folder, tar
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("registry", "skopeo", "busybox")]
@@ -226,6 +228,47 @@ class TestLayers:
         assert back["tree_digest"] == done["tree_digest"]
 
 
+class TestOtherForms:
+    """What has no layers arrives with the tree that it has."""
+
+    @pytest.mark.needs("root", "squashfuse")
+    def test_a_squashfs_and_a_directory(self, sealift, definition: str, registry: services.Registry) -> None:
+        wanted = json.loads(sealift("build", "--json", "image.sif", definition).out)["tree_digest"]
+        for number, form in enumerate((("image.sqfs",), ("--sandbox", "folder"))):
+            assert sealift("build", *form, "image.sif").code == 0
+            target = f"docker://{registry.host}/me/form:{number}"
+            done = pushed(sealift, form[-1], target)
+            assert done["tree_digest"] == wanted
+            back = json.loads(sealift("build", "--json", f"back{number}.sif", target).out)
+            assert back["tree_digest"] == wanted
+        # A directory of ours remembers its base, a squashfs cannot.
+        assert len(done["layers"]) == 4
+
+    @pytest.mark.needs("root", "squashfuse", "apptainer", "umoci")
+    def test_apptainers_sif(
+        self, sealift, apptainer, umoci, as_user, open_folder: Path, tmp_path: Path, registry: services.Registry
+    ) -> None:
+        os.chdir(open_folder)
+        write_busybox_layout(Path("base"))
+        Path("image.def").write_text(
+            "Bootstrap: oci\nFrom: base\n%post\n    rm /etc/motd && ln /bin/busybox /opt/twin\n"
+            "%environment\n    export GREETING=hello\n%runscript\n    echo $GREETING $*\n"
+        )
+        as_user.give(open_folder)
+        built = apptainer("build", "--fakeroot", "theirs.sif", "image.def", cwd=open_folder)
+        assert built.returncode == 0, built.stderr.decode()
+        with mounted("theirs.sif", below=tmp_path) as root:
+            expected = full_listing(root)
+        target = f"docker://{registry.host}/me/theirs:1"
+        first = pushed(sealift, "theirs.sif", target)
+        assert pushed(sealift, "theirs.sif", "oci:img:1")["digest"] == first["digest"]
+        umoci("unpack", "--image", "img:1", tmp_path / "bundle")
+        assert full_listing(tmp_path / "bundle" / "rootfs") == expected
+        assert sealift("pull", "back.sif", target).code == 0
+        with mounted("back.sif", below=tmp_path) as root:
+            assert full_listing(root) == expected
+
+
 class TestCopies:
     """What is made of layers already arrives as it was, to the byte."""
 
@@ -242,6 +285,15 @@ class TestCopies:
         target = f"docker://{registry.host}/copy/files:1"
         pushed(sealift, "oci-archive:two.tar:1", target)
         assert manifest(target) == sent
+
+    def test_what_went_to_another_repository_before_is_taken_over_from_there(
+        self, sealift, base: str, registry: services.Registry, fresh_cache: Callable[[], None]
+    ) -> None:
+        pushed(sealift, base, "oci:one:1")
+        fresh_cache()
+        assert how(pushed(sealift, "oci:one:1", f"docker://{registry.host}/copy/first:1")) == ["sent"] * 3
+        assert how(pushed(sealift, "oci:one:1", f"docker://{registry.host}/copy/second:1")) == ["mounted"] * 3
+        assert manifest(f"docker://{registry.host}/copy/second:1") == manifest(base)
 
     def test_a_manifest_of_dockers(self, sealift, skopeo, base: str, registry: services.Registry) -> None:
         old = f"docker://{registry.host}/copy/docker:1"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sealift.cli.imageflags import add_output_options, add_registry_options, asked_architecture, registry_environment
 
 if TYPE_CHECKING:
-    from sealift.flows.push import Pushed
+    from sealift.flows.requests import Pushed
 
 EXAMPLES = """\
 TARGET is where the image goes, in the form that its name says:
@@ -51,7 +51,8 @@ def configure(parser: argparse.ArgumentParser, _name: str) -> None:
 def execute(options: argparse.Namespace) -> int:
     from sealift.cli.app import end_gently
     from sealift.cli.progress import drawn
-    from sealift.flows.push import PushRequest, push
+    from sealift.flows.push import push
+    from sealift.flows.requests import PushRequest
     from sealift.system.process import environment
 
     end_gently()

@@ -8,31 +8,26 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
-from sealift.bases.verified import open_range
 from sealift.core.digest import Digest, sha256
 from sealift.core.reference import OrasSource, parse_source
 from sealift.errors import UsageError
 from sealift.evidence.inspection import notes_of
 from sealift.evidence.opening import open_image
 from sealift.flows.registryout import Blob, send
+from sealift.flows.requests import Pushed
 from sealift.flows.workshop import Workshop
 from sealift.oci import mediatypes
 from sealift.oci.encode import Document
 from sealift.registry import Content
 from sealift.store.hashing import digest_file
 
-if TYPE_CHECKING:
-    from sealift.flows.push import Pushed
-
 TITLE = "org.opencontainers.image.title"
 
 
 def push_sif(shop: Workshop, image: str, target: OrasSource) -> Pushed:
     """Push the SIF; one of another form that names its source is made first, and kept. UsageError for other forms."""
-    from sealift.flows.push import Pushed
-
     path = _sif(shop, image)
     with open_image(path) as found:
         if found.sif is None:
@@ -49,7 +44,8 @@ def push_sif(shop: Workshop, image: str, target: OrasSource) -> Pushed:
         digest = digest_file(path, "sha256")
 
     def open_file() -> BinaryIO:
-        return open_range(path, 0, size, digest, what=f"`{image}`")
+        # The registry compares the digest once more, so that a file that changes meanwhile is noticed there.
+        return open(path, "rb")
 
     config = Document(media_type=mediatypes.SIF_CONFIG, data=b"{}")
     manifest = sif_manifest(config, digest, size, title=os.path.basename(path) if path == image else _title(image))

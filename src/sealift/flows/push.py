@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from sealift.core.event import Events, ignore
 from sealift.core.reference import OrasSource, Reference, parse_source
 from sealift.deffile.sniff import refuse_other_files
 from sealift.errors import UsageError
@@ -15,68 +13,12 @@ from sealift.flows.definitions import read_spec
 from sealift.flows.destinations import Destination, EngineStore, parse_destination
 from sealift.flows.ociimages import in_ocis_words, opened_to_send
 from sealift.flows.pushed import note_pushed
-from sealift.flows.registryout import Sent, layer_blobs, send
-from sealift.flows.requests import BuildRequest, Layers
+from sealift.flows.registryout import layer_blobs, send
+from sealift.flows.requests import BuildRequest, Pushed, PushRequest, Sent
 from sealift.flows.stored import stored_image
 from sealift.flows.targets import Target, check_target
 from sealift.flows.workshop import Workshop, open_workshop
 from sealift.oci.config import parse_config
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PushRequest:
-    """`image` is one of any form, `target` what `destinations` reads. `force` replaces a file that is there.
-
-    `site` and `engine` choose for whom the next line to type is said. The rest is as in `BuildRequest`.
-    """
-
-    image: str
-    target: str
-    environment: Mapping[str, str]
-    force: bool = False
-    architecture: str | None = None
-    insecure: bool = False
-    compression: str | None = None
-    layers: Layers = "one"
-    site: str = ""
-    engine: str = ""
-    events: Events = ignore
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pushed:
-    """`reference` names exactly what is there now, for programs. `digest` is the manifest's; `tree_digest` `""` where
-    it is not known. `sent` says what became of each layer, of a registry's alone; `unchanged` that all was there.
-    `following` are lines to type next, each with what it is for. `library_path` is what the image sets.
-    """
-
-    image: str
-    target: str
-    reference: str
-    digest: str
-    tree_digest: str
-    size: int
-    unchanged: bool
-    sent: tuple[Sent, ...] = ()
-    following: tuple[tuple[str, str], ...] = ()
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-    library_path: str = ""
-
-    def as_json(self) -> dict[str, object]:
-        return {
-            "image": self.image,
-            "target": self.target,
-            "reference": self.reference,
-            "digest": self.digest,
-            "tree_digest": self.tree_digest,
-            "size": self.size,
-            "unchanged": self.unchanged,
-            "layers": [each.as_json() for each in self.sent],
-            "next": [{"for": name, "line": line} for name, line in self.following],
-            "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
-            "warnings": list(self.warnings),
-        }
 
 
 def push(request: PushRequest) -> Pushed:
@@ -195,8 +137,34 @@ def _own_architecture(image: str) -> str | None:
 # What to type next
 
 
+LINES = {
+    "apptainer": "apptainer pull docker://{name}",
+    "singularity": "singularity pull docker://{name}",
+    "embedded": "sealift pull docker://{name}",
+    "docker": "docker pull {name}",
+    "podman": "podman pull {name}",
+    "podman-hpc": "podman-hpc pull {name}",
+    "shifter": "shifterimg pull docker:{name}",
+    "charliecloud": "ch-image pull {name}",
+    "enroot": "enroot import docker://{registry}#{repository}:{tag}",
+    "pyxis": "srun --container-image={registry}#{repository}:{tag} …",
+}
+"""What brings an image of a registry to an engine."""
+SIF_LINES = {
+    "apptainer": "apptainer pull oras://{name}",
+    "singularity": "singularity pull oras://{name}",
+    "embedded": "sealift pull oras://{name}",
+}
+"""The same for a SIF."""
+
+
 def _engines(request: PushRequest) -> tuple[str, ...]:
     if request.engine:
+        if request.engine not in LINES:
+            raise UsageError(
+                f"`--for {request.engine}`: no engine of this name fetches images",
+                hints=(f"engines: {', '.join(LINES)}",),
+            )
         return (request.engine,)
     if not request.site:
         return ()
@@ -207,26 +175,11 @@ def _engines(request: PushRequest) -> tuple[str, ...]:
 
 def next_line(engine: str, destination: Destination) -> str:
     """What brings a pushed image to an engine; `""` where it has it, or cannot take it."""
+    lines, reference = LINES, destination
     if isinstance(destination, OrasSource):
-        name = f"oras://{destination.reference.familiar}"
-        return {
-            "apptainer": f"apptainer pull {name}",
-            "singularity": f"singularity pull {name}",
-            "embedded": f"sealift pull {name}",
-        }.get(engine, "")
-    if not isinstance(destination, Reference):
+        lines, reference = SIF_LINES, destination.reference
+    if not isinstance(reference, Reference):
         return ""
-    name = destination.familiar
-    registry, repository = destination.registry, f"{destination.repository}:{destination.tag}"
-    return {
-        "apptainer": f"apptainer pull docker://{name}",
-        "singularity": f"singularity pull docker://{name}",
-        "embedded": f"sealift pull docker://{name}",
-        "docker": f"docker pull {name}",
-        "podman": f"podman pull {name}",
-        "podman-hpc": f"podman-hpc pull {name}",
-        "shifter": f"shifterimg pull docker:{name}",
-        "charliecloud": f"ch-image pull {name}",
-        "enroot": f"enroot import docker://{registry}#{repository}",
-        "pyxis": f"srun --container-image={registry}#{repository} …",
-    }.get(engine, "")
+    return lines.get(engine, "").format(
+        name=reference.familiar, registry=reference.registry, repository=reference.repository, tag=reference.tag
+    )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Literal
 
 from sealift.core.digest import Digest, sha256
-from sealift.core.event import Advanced, Began, Ended, Events
+from sealift.core.event import Advanced, Began, Ended
 from sealift.core.reference import Reference
-from sealift.flows.workshop import Workshop
+from sealift.errors import SealiftError
+from sealift.flows.requests import How, Sent
+from sealift.flows.workshop import Workshop, digest_of
 from sealift.oci.encode import Document
 from sealift.oci.image import ImageLayer
 from sealift.registry import Content, Repository
@@ -20,21 +22,8 @@ from sealift.registry import Content, Repository
 AT_ONCE = 3
 """Blobs that are sent at once: each may hold a piece in memory."""
 
-How = Literal["sent", "mounted", "there"]
-"""What became of a blob: sent, taken over from another repository, or there already."""
-NOTES: dict[How, str] = {"sent": "", "mounted": "taken over from {place}", "there": "there already"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
-    """A blob that is in the registry now."""
-
-    digest: Digest
-    size: int
-    how: How
-
-    def as_json(self) -> dict[str, object]:
-        return {"digest": self.digest, "size": self.size, "how": self.how}
+PLACES = "places"
+"""Records of the store: a registry and a blob to the repository to which we brought it last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +66,10 @@ def send(
         repository = registry.repository(target)
         digest = sha256(manifest.data)
         if repository.digest_of(digest) == digest:
-            done = tuple(_told(shop.events, blob, "there") for blob in blobs)
+            done = tuple(Sent(digest=each.content.digest, size=each.content.size, how="there") for each in blobs)
         else:
             small = Content(digest=sha256(config.data), size=len(config.data), opener=lambda: BytesIO(config.data))
-            jobs = [_job(shop.events, repository, blob) for blob in blobs]
+            jobs = [_job(shop, repository, blob) for blob in blobs]
             done = _together(jobs, cancelled)
             if not repository.has_blob(small.digest):
                 repository.upload(small)
@@ -105,35 +94,45 @@ def _together(jobs: list[Callable[[], Sent]], cancelled: threading.Event) -> tup
             raise
 
 
-def _job(events: Events, repository: Repository, blob: Blob) -> Callable[[], Sent]:
+def _job(shop: Workshop, repository: Repository, blob: Blob) -> Callable[[], Sent]:
+    events, content = shop.events, blob.content
+    task = f"push {content.digest}"
+
     def bring() -> Sent:
-        content = blob.content
-        if repository.has_blob(content.digest):
-            return _told(events, blob, "there")
-        endpoint, place = repository.endpoint, blob.found_in
-        near = place is not None and place.registry == endpoint.registry and place.repository != endpoint.repository
-        events(Began(task=_task(blob), label=blob.label, total=content.size))
+        events(Began(task=task, label=blob.label, total=content.size))
+        how: How = "there"
         note = "failed"
         try:
-            mounted = repository.upload(
-                content,
-                found_in=place.repository if place is not None and near else "",
-                advanced=lambda amount: events(Advanced(task=_task(blob), amount=amount)),
-            )
-            how: How = "mounted" if mounted else "sent"
-            note = NOTES[how].format(place=place.repository if place is not None else "")
+            if not repository.has_blob(content.digest):
+                source = _neighbour(shop, repository, blob)
+                mounted = repository.upload(
+                    content,
+                    found_in=source,
+                    advanced=lambda amount: events(Advanced(task=task, amount=amount)),
+                )
+                how = "mounted" if mounted else "sent"
+                note = f"taken over from {source}" if mounted else ""
+            else:
+                note = "there already"
+            with contextlib.suppress(SealiftError):  # a full cache disk does not keep the image from its registry
+                shop.store.put_record(PLACES, _key(repository, content.digest), {"repository": repository.name})
         finally:
-            events(Ended(task=_task(blob), note=note))
+            events(Ended(task=task, note=note))
         return Sent(digest=content.digest, size=content.size, how=how)
 
     return bring
 
 
-def _told(events: Events, blob: Blob, how: How) -> Sent:
-    events(Began(task=_task(blob), label=blob.label, total=blob.content.size))
-    events(Ended(task=_task(blob), note=NOTES[how]))
-    return Sent(digest=blob.content.digest, size=blob.content.size, how=how)
+def _neighbour(shop: Workshop, repository: Repository, blob: Blob) -> str:
+    """Another repository of the registry that has the blob, as far as we know; `""` where we know of none."""
+    place = blob.found_in
+    if place is not None and place.registry == repository.registry:
+        found = place.repository
+    else:
+        note = shop.store.record(PLACES, _key(repository, blob.content.digest)) or {}
+        found = str(note.get("repository", ""))
+    return "" if found == repository.name else found
 
 
-def _task(blob: Blob) -> str:
-    return f"push {blob.content.digest}"
+def _key(repository: Repository, digest: Digest) -> str:
+    return digest_of(repository.registry, digest)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from sealift.core.digest import Digest
 from sealift.core.event import Events, ignore
 from sealift.flows.flags import BuildFlags
 
@@ -74,6 +75,78 @@ class BuildResult:
             "entries": self.entries,
             "unchanged": self.unchanged,
             "layers": [dict(layer) for layer in self.layers],
+            "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
+            "warnings": list(self.warnings),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushRequest:
+    """`image` is one of any form, `target` what `destinations` reads. `force` replaces a file that is there.
+
+    `site` and `engine` choose for whom the next line to type is said. The rest is as in `BuildRequest`.
+    """
+
+    image: str
+    target: str
+    environment: Mapping[str, str]
+    force: bool = False
+    architecture: str | None = None
+    insecure: bool = False
+    compression: str | None = None
+    layers: Layers = "one"
+    site: str = ""
+    engine: str = ""
+    events: Events = ignore
+
+
+How = Literal["sent", "mounted", "there"]
+"""What became of a blob: sent, taken over from another repository of the registry, or there already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A blob that is in the registry now."""
+
+    digest: Digest
+    size: int
+    how: How
+
+    def as_json(self) -> dict[str, object]:
+        return {"digest": self.digest, "size": self.size, "how": self.how}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pushed:
+    """`reference` names exactly what is there now, for programs. `digest` is the manifest's; `tree_digest` `""` where
+    it is not known. `sent` says what became of each layer, of a registry's alone; `unchanged` that all was there.
+    `following` are lines to type next, each with what it is for. `library_path` is what the image sets.
+    """
+
+    image: str
+    target: str
+    reference: str
+    digest: str
+    tree_digest: str
+    size: int
+    unchanged: bool
+    sent: tuple[Sent, ...] = ()
+    following: tuple[tuple[str, str], ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    library_path: str = ""
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "image": self.image,
+            "target": self.target,
+            "reference": self.reference,
+            "digest": self.digest,
+            "tree_digest": self.tree_digest,
+            "size": self.size,
+            "unchanged": self.unchanged,
+            "layers": [each.as_json() for each in self.sent],
+            "next": [{"for": name, "line": line} for name, line in self.following],
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "warnings": list(self.warnings),
         }

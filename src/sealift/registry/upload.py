@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import BinaryIO
 from urllib.parse import quote
@@ -29,7 +30,7 @@ from sealift.registry.retry import Retries
 from sealift.system.web import Body, BrokenError, Response
 
 PIECE = 16 << 20
-"""Bytes of a large blob that are sent in one request, and held in memory for a second try."""
+"""Bytes of a large blob that are sent in one request, and held in memory for a second try, beside the next ones."""
 SMALLER = {16 << 20: 1 << 20, 1 << 20: 256 << 10}
 """What is tried where a proxy takes no requests of that size; 1 MiB is the most that nginx takes by itself."""
 _SLICE = 128 << 10
@@ -51,6 +52,14 @@ class Repository:
         self.endpoint = endpoint
         self.piece = PIECE
         self._access = access
+
+    @property
+    def registry(self) -> str:
+        return self.endpoint.registry
+
+    @property
+    def name(self) -> str:
+        return self.endpoint.repository
 
     def has_blob(self, digest: Digest) -> bool:
         with contextlib.closing(self._head(f"blobs/{digest}")) as response:
@@ -93,7 +102,7 @@ class Repository:
             said = answer.headers.get("docker-content-digest", "")
         if said.startswith("sha256:") and said != sha256(data):
             raise MismatchError(
-                f"`{self.endpoint.registry}` keeps the image under another digest, `{said[:80]}`, than `{sha256(data)}`"
+                f"`{self.registry}` keeps the image under another digest, `{said[:80]}`, than `{sha256(data)}`"
             )
 
     def once(
@@ -204,7 +213,7 @@ class _Sending:
     def _location(self, answer: Response, known: str) -> str:
         location = answer.headers.get("location", "") or known
         if not location:
-            raise FetchError(f"`{self._repository.endpoint.registry}` does not say where a blob is to be sent to")
+            raise FetchError(f"`{self._repository.registry}` does not say where a blob is to be sent to")
         return location
 
     def _send(self, location: str, *, whole: bool) -> None:
@@ -212,7 +221,8 @@ class _Sending:
         if whole:
             self._finish(location, self._all, size)
             return
-        with self._content.opener() as stream:
+        # The next piece is read while this one is on its way.
+        with self._content.opener() as stream, ThreadPoolExecutor(max_workers=1) as reader:
             piece = _read(stream, self._piece)
             if size <= self._piece:
                 self._check(len(piece), stream)
@@ -220,12 +230,13 @@ class _Sending:
                 return
             arrived = start = 0
             while piece:
+                following = reader.submit(_read, stream, self._piece)
                 while arrived < start + len(piece):
                     location, arrived = self._patch(location, memoryview(piece)[arrived - start :], arrived)
                     if arrived < start:
                         raise _LostError  # what the registry lacks we hold no more
                 start += len(piece)
-                piece = _read(stream, self._piece)
+                piece = following.result()
             self._check(start, stream)
         self._finish(location, b"", 0)
 
@@ -262,7 +273,7 @@ class _Sending:
                 pause(self._retries, error)
             except (NotFoundError, RefusedError) as error:
                 # Docker's own registry takes no upload up again that broke in the middle of a piece.
-                registry = self._repository.endpoint.registry
+                registry = self._repository.registry
                 self._retries.pause(UnreachableError(f"`{registry}` gave up the upload that broke: it begins anew"))
                 raise _LostError from error
         with contextlib.closing(answer):
