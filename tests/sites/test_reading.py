@@ -97,6 +97,9 @@ driver = { value = "1", source = "W" }
 count = { value = 4, note = 1 }
 model = { value = "A100", verified = "soon" }
 vendor = { value = "nvidia", sorce = ["N1"] }
+drivr = { value = "1", source = ["N1"], note = "spring" }
+[detect]
+value = "mine"
 """
     with pytest.raises(UsageError) as caught:
         read_profile(wrong, file="mine.toml")
@@ -110,7 +113,8 @@ vendor = { value = "nvidia", sorce = ["N1"] }
         '  - `source` of `gpu.driver` has to be a list: source = ["W"]\n'
         "  - `note` of `gpu.count` has to be a text in quotes\n"
         "  - `verified` of `gpu.model` has to be the day on which it was seen: 2026-11-20\n"
-        "  - `gpu.vendor` has `sorce`, which facts have not: they have value, source, note, verified"
+        "  - `gpu.vendor` has `sorce`, which facts have not: they have value, source, note, verified\n"
+        "  - there is no key `gpu.drivr`: did you mean `gpu.driver`?"
     )
 
 

@@ -203,10 +203,17 @@ def _noted(text: str, sources: Mapping[str, Source], named: Sequence[str]) -> tu
 def _leaves(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
     for key, value in table.items():
         here = (*path, key)
-        if isinstance(value, dict) and not ("value" in value and find_key(".".join(here))):
+        if isinstance(value, dict) and not _is_fact(value, ".".join(here)):
             yield from _leaves(value, here)
         else:
             yield ".".join(here), value
+
+
+def _is_fact(table: Mapping[str, Any], name: str) -> bool:
+    """Is this a fact with its sources, and no group of facts? One whose key there is not is named as a whole."""
+    if "value" not in table:
+        return False
+    return find_key(name) is not None or (set(table) <= set(_FACT) and find_key(f"{name}.value") is None)
 
 
 def _value(value: Any, kind: str) -> Value | None:
