@@ -24,11 +24,17 @@ def make_tiny_root(root: Path, programs: tuple[str, ...] = PROGRAMS) -> Path:
         found = shutil.which(program)
         assert found is not None, program
         shutil.copy(os.path.realpath(found), root / "usr/bin" / program)
-        said = subprocess.run(["ldd", found], capture_output=True, text=True, check=False).stdout
-        for library in re.findall(r"(/\S+) \(0x", said):
-            target = root / ("usr/" + library.removeprefix("/usr").lstrip("/"))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(os.path.realpath(library), target)
+        copy_libraries(found, root)
     (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
     (root / "etc/group").write_text("root:x:0:\n")
     return root
+
+
+def copy_libraries(program: str | Path, root: Path) -> None:
+    """Put what a program or library is linked to where the loader looks for it."""
+    said = subprocess.run(["ldd", program], capture_output=True, text=True, check=False).stdout
+    for library in re.findall(r"(/\S+) \(0x", said):
+        target = root / ("usr/" + library.removeprefix("/usr").lstrip("/"))
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(os.path.realpath(library), target)

@@ -45,6 +45,7 @@ COMMANDS = {
     "job": ("job", "write a job's batch script, send it, tell how it is"),
     "sites": ("sites", "show what is known of the machines that images are meant for"),
     "mpi": ("mpi", "show what MPI an image has, and check that its ranks reach each other"),
+    "kernel": ("kernel", "make Jupyter kernels that run in images"),
     "doctor": ("doctor", "show what this host can do, and what mends the rest"),
     "cache": ("cache", "show, prune or verify the cache"),
     "shim": ("shim", "put `apptainer` and `singularity` commands where there are none"),

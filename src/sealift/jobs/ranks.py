@@ -7,8 +7,7 @@ rank is the engine's own process, which gets the signals and the exit code, and 
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from sealift.core.launch import Bind, LaunchPlan
@@ -30,7 +29,7 @@ from sealift.jobs import kinds
 from sealift.jobs.image import stored
 from sealift.jobs.job import FILE_ENGINES, Job
 from sealift.jobs.parts import part
-from sealift.jobs.words import ARGUMENTS, WIDTH, at_run_time, command, quoted, with_variables
+from sealift.jobs.words import ARGUMENTS, at_run_time, command, patterns, quoted, with_variables
 
 LIBRARIES = "/.singularity.d/libs"
 _HERE = at_run_time("PWD", path=True)
@@ -138,23 +137,17 @@ def _environment(job: Job) -> Iterator[str]:
         yield "pass=()"
     yield "while read -r name; do"
     yield "    case $name in"
-    yield f"        {_patterns(own)}) ;;"
-    yield f'        {_patterns(rules["kept_out"])}) unset -v "$name" ;;'
+    yield f"        {patterns(own)}) ;;"
+    yield f'        {patterns(rules["kept_out"])}) unset -v "$name" ;;'
     if job.engine == "podman-hpc":
         yield "        # The descriptor that PMI talks through has this number inside."
         yield "        PMI_FD) pass+=(--env PMI_FD=3) ;;"
     inside = [*rules["passed"], *job.variables]
     given = 'pass+=(--env "$name") ' if job.engine == "podman-hpc" else ""
-    yield f"        {_patterns(inside)}) {given};;"
+    yield f"        {patterns(inside)}) {given};;"
     yield '        *) unset -v "$name" ;;'
     yield "    esac"
     yield "done < <(compgen -e)"
-
-
-def _patterns(names: Iterable[str]) -> str:
-    """A pattern of `case`, over as many lines as it needs."""
-    lines = textwrap.wrap("~| ".join(names), WIDTH)
-    return " \\\n            ".join(lines).replace("~|", " |")
 
 
 def _apptainer(job: Job, plan: LaunchPlan, caller: Caller) -> Iterator[str]:
@@ -183,7 +176,7 @@ def _podman_hpc(job: Job, argv: tuple[str, ...]) -> Iterator[str]:
         shown = [bind.destination for bind in surroundings(job).binds if bind.destination != _HERE]
         yield "# The working folder, where none of these shows it: nothing is mounted twice at one place."
         yield "case $PWD/ in"
-        yield f"    {_patterns(f'{quoted(folder)}/*' for folder in shown)}) ;;"
+        yield f"    {patterns(f'{quoted(folder)}/*' for folder in shown)}) ;;"
         yield f"    *) pass+=({command(here)}) ;;"
         yield "esac"
     place = words.index("--rm") + 1

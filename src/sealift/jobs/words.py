@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import textwrap
 from collections.abc import Iterable
 
 # No text that a person types has these characters (a NUL could stand in no argument at all).
@@ -83,3 +84,9 @@ def command(words: Iterable[str], *, indent: int = 0) -> str:
         else:
             lines[-1] += f" {chunk}" if lines[-1] else chunk
     return f" \\\n{' ' * (indent + 4)}".join(lines)
+
+
+def patterns(names: Iterable[str], *, indent: int = 12) -> str:
+    """A pattern of `case`, over as many lines as it needs."""
+    lines = textwrap.wrap("~| ".join(names), WIDTH, break_long_words=False, break_on_hyphens=False)
+    return f" \\\n{' ' * indent}".join(lines).replace("~|", " |")
