@@ -56,6 +56,7 @@ SCRIPTS = {
     "a=$(cat <<E\nx )\nE\n)\nb\n": '[a=$([cat <<E:"x )\n"];)]; [b];',
     "if a; then (b) fi\n": "if([a]; ? (sub [b]));",
     "echo if then }\n": "[echo if then }];",
+    "if a; then b; fi\\\n && c\n": "if([a]; ? [b];) && [c];",
     "time -p a\n": "[a];",
     "{a,b} a{\n": "[{a,b} a{];",
     "a {{ b }}\n": "[a {{ b }}];",

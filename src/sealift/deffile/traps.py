@@ -192,7 +192,7 @@ def _heading_traps(stage: Stage) -> Iterator[Caution]:
     for section in stage.sections:
         if section.app is not None:
             rest = (section.arguments or "").split(" ")[1:]
-            if any(rest) and section.app:
+            if any(rest) and section.app and "{{" not in (section.arguments or ""):
                 yield Caution(
                     id="app-arguments",
                     message=f"only the first word after `%{section.name}` counts: `{' '.join(rest)}` is ignored",

@@ -28,7 +28,7 @@ _INTRODUCTION = """\
 
 Each rule has an ID, a level and a family. An *error* breaks the build or the image, a *warning* is a likely fault, a
 *note* is advice. Rules marked *fix* can be mended by `sealift lint --fix`. How to run the linter, ignore a finding and
-configure a project: [lint.md](../lint.md).
+configure a project: [lint.md](../lint.md). How often each rule is wrong: [lint-precision.md](../lint-precision.md).
 
 This page is written by `python -m tests.lint.write_pages` from the rules themselves.
 

@@ -73,9 +73,12 @@ class Cursor:
     def bare(self) -> str:
         """The next word where nothing in it is quoted or expanded, else ""; it is not passed."""
         found = _BARE.match(self.text, self.at, self.stop)
-        if found is None or self.text[found.end() : min(found.end() + 1, self.stop)] in ("\\", "'", '"', "$", "`"):
+        if found is None:
             return ""
-        return found[0]
+        behind = self.text[found.end() : min(found.end() + 3, self.stop)]
+        if behind[:2] == "\\\n" and behind[2:] in (" ", "\t", "\n", ";", "&", "|", ")", ""):
+            return found[0]  # the line goes on, and the word ends all the same
+        return "" if behind[:1] in ("\\", "'", '"', "$", "`") and behind else found[0]
 
     def line_end(self, start: int) -> int:
         """Where the line that `start` stands in ends for the shell: quoted line ends do not count."""

@@ -13,7 +13,7 @@ from sealift.lint.values import Hit, Rule
 
 _DRIVER = re.compile(
     r"(nvidia-driver(-\S+)?|nvidia-\d{3}(-\S+)?|cuda-drivers(-\S+)?|nvidia-utils-\S+|nvidia-kernel\S*|nvidia-dkms\S*"
-    r"|libcuda1(-\S+)?|nvidia-headless\S*|libnvidia-(compute|gl|encode|decode)-\S+|nvidia-smi|nvidia-open|cuda|cuda-\d+-\d+|nvidia-modprobe"
+    r"|libcuda1(-\S+)?|nvidia-headless\S*|libnvidia-(compute|gl|encode|decode)-\S+|nvidia-smi|nvidia-open|cuda|cuda-\d+-\d+"
     r"|libnvidia-ml\d*|amdgpu-dkms|rocm-dkms)$"
 )
 _TOOLKIT = re.compile(

@@ -13,7 +13,7 @@ from sealift.lint.tools import actions, conda_unpinned, downloads, installs, lis
 from sealift.lint.values import Hit, Rule
 from sealift.shell.follow import UNKNOWN
 
-_IMAGE_AGENTS = ("docker", "oras", "library", "docker-daemon")
+_IMAGE_AGENTS = ("docker", "oras", "library")
 _COMMIT = re.compile(r"[0-9a-f]{7,40}\Z")
 _MOVING_BRANCHES = frozenset(("main", "master", "develop", "dev", "devel", "trunk", "HEAD", "nightly"))
 _MOVING_ADDRESS = re.compile(
@@ -22,6 +22,8 @@ _MOVING_ADDRESS = re.compile(
     r"|/archive/(?:refs/heads/)?(?:master|main|develop)\.|/(?:tarball|zipball)/?$|/-/archive/(?:master|main)/",
     re.IGNORECASE,
 )
+
+_MOVING_WORD = re.compile(r"latest|master|main|develop|HEAD|tarball|zipball", re.IGNORECASE)
 
 
 def _untagged(recipe: Recipe) -> Iterator[Hit]:
@@ -143,8 +145,8 @@ def _moving_branch(recipe: Recipe) -> Iterator[Hit]:
                 continue
             operands = [one.text for one in call.operands(_CLONE_VALUES)]
             address = operands[1] if len(operands) > 1 else ""
-            if not address or address.startswith(("/", "./", "..")):
-                continue
+            if not re.search(r"[/:]", address.lstrip("./")) or address.startswith(("/", "./", "..")):
+                continue  # a folder, or no address at all
             name = re.sub(r"\.git$", "", address.rstrip("/")).rpartition("/")[2] or "it"
             if UNKNOWN in name:
                 name = "the repository"
@@ -175,7 +177,7 @@ def _moving_download(recipe: Recipe) -> Iterator[Hit]:
             if found and not re.search(r"\.(asc|gpg|key|pub)$", one.url):
                 yield one.call.hit_field(
                     one.field,
-                    f"the address has `{found[0].strip('/._-?')}` in it: another day it is another file",
+                    f"the address has `{_MOVING_WORD.findall(found[0])[-1]}` in it: another day it is another file",
                     "take the address of one release, and check its sum: echo 'SHA256  FILE' | sha256sum -c",
                 )
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator
 
 from sealift.deffile.characters import short
 from sealift.lint.calls import Call
 from sealift.lint.examples import UBUNTU, file, post
-from sealift.lint.paths import inside
-from sealift.lint.recipe import Recipe, ScriptView
+from sealift.lint.paths import folders_of, inside
+from sealift.lint.recipe import RUN_SCRIPTS, TEST_SCRIPTS, Recipe, ScriptView
 from sealift.lint.tools import actions, installs
 from sealift.lint.values import Edit, Hit, Rule
 from sealift.shell.follow import UNKNOWN
@@ -20,11 +21,8 @@ _HOST_HOME = re.compile(
     r"^(/home/|/Users/|/root/|/scratch|/gpfs|/lustre|/global/|/pscratch|/work/|/project|/nfs|/mnt/|/data/|~)"
 )
 _PRIVATE = re.compile(r"^(/root|~)(/(?P<name>[^/]+))?")
-_DOT_FILES = (
-    ".bashrc", ".bash_profile", ".profile", ".cache", ".ssh", ".condarc", ".Rprofile", ".gitconfig", ".config", ".pip",
-    ".gnupg", ".vimrc", ".zshrc", ".wgetrc", ".curlrc", ".npmrc", ".m2", ".bash_aliases", ".inputrc", ".R", ".Renviron",
-    ".docker", ".git-credentials", ".netrc", ".npm", ".ccache",
-)  # fmt: skip
+_PROGRAMS = (".local", ".cargo", ".rustup", ".julia", ".nvm", ".pyenv", ".pixi", ".TinyTeX", ".sdkman")
+"""Hidden folders that hold programs; the others hold settings and caches."""
 
 
 def _home(recipe: Recipe) -> Iterator[Hit]:
@@ -34,21 +32,22 @@ def _home(recipe: Recipe) -> Iterator[Hit]:
                 _as_root(one.text).rstrip("/*") for call in script.calls if call.name == "rm" for one in call.operands()
             ]
             seen: set[str] = set()
+            folders = folders_of(script)
             for call in script.calls:
-                for one in _targets(call):
+                for one in _targets(call, folders.get(call.number, "")):
                     path = _as_root(one)
                     found = _PRIVATE.match(path)
-                    if found is None or (found["name"] or "") in _DOT_FILES or UNKNOWN in path[:6]:
+                    name = (found["name"] or "") if found else ""
+                    if found is None or not name or (name.startswith(".") and name not in _PROGRAMS):
                         continue
                     if any(gone and inside(path, gone) for gone in removed if gone.startswith("/root")):
                         continue
-                    if not found["name"] or found["name"] in seen:
+                    if name in seen or UNKNOWN in name:
                         continue
-                    seen.add(found["name"])
+                    seen.add(name)
                     yield call.hit(
-                        f"`{short(path).replace(UNKNOWN, '…')}` lies in root's home, which other users may not "
-                        "enter, and over "
-                        "which engines lay the user's own",
+                        f"`{short(path).replace(UNKNOWN, '…')}` lies in root's home, which other users may not enter, "
+                        "and over which engines lay the user's own",
                         "install below /opt, which is everybody's",
                     )
 
@@ -57,13 +56,24 @@ def _as_root(path: str) -> str:
     return "/root" + path[1:] if path == "~" or path.startswith("~/") else path
 
 
-def _targets(call: Call) -> Iterator[str]:
+def _targets(call: Call, folder: str) -> Iterator[str]:
     """Where a command installs or unpacks something that stays."""
     texts = call.texts
     match call.name:
         case "git" if "clone" in texts[:6]:
             operands = [one.text for one in call.operands(("-b", "--branch", "--depth", "-c", "-j", "-o"))]
-            yield from operands[2:3]
+            name = posixpath.basename((operands[1:2] or [""])[0].rstrip("/")).removesuffix(".git")
+            said = (operands[2:3] or [""])[0]
+            target = posixpath.normpath(posixpath.join(folder, said or name))
+            # What is cloned somewhere may be built there and installed elsewhere; what runs from there is named again.
+            if said.startswith(("/", "~")):
+                yield said
+            elif re.search(
+                rf"(/root|~|\$HOME|\$\{{HOME\}})/{re.escape(posixpath.basename(target))}\b", _run_text(call.script)
+            ):
+                yield target
+        case "mkdir":
+            yield from (one.text for one in call.operands(("-m",)) if one.text.startswith(("/", "~")))
         case "sh" | "bash":
             if texts and re.search(r"(?i)(conda|mamba|forge)", texts[0] + " ".join(texts[:2])):
                 prefix = call.value("-p")
@@ -88,9 +98,16 @@ def _targets(call: Call) -> Iterator[str]:
                 yield from filter(None, [call.value("-p")])
 
 
+def _run_text(script: ScriptView) -> str:
+    return "\n".join(one.text for one in script.stage.scripts("environment", *RUN_SCRIPTS))
+
+
 def _profile(recipe: Recipe) -> Iterator[Hit]:
     for script in recipe.scripts("post", "appinstall"):
         seen: set[str] = set()
+        later = "\n".join(one.text for one in script.stage.scripts("environment", *RUN_SCRIPTS, *TEST_SCRIPTS))
+        if re.search(r"\b(bash|sh|zsh)\s+(-\w*l|--login|-\w*i\b|--rcfile|--init-file)", later):
+            continue  # such a shell reads them
         for run in script.runs:
             targets = [
                 redirect.target.literal or script.text[redirect.target.start : redirect.target.end]
@@ -105,12 +122,12 @@ def _profile(recipe: Recipe) -> Iterator[Hit]:
                     r"|/etc/(?:profile|bash\.bashrc|bashrc|environment)|/etc/profile\.d/\S+)$",
                     target.strip("\"'"),
                 )
-                if found and found[0] not in seen:
+                if found and found[0] not in seen and posixpath.basename(found[0]) not in later:
                     seen.add(found[0])
                     yield script.hit(
                         run.start,
                         run.end,
-                        f"`{found[0]}` is read by login shells alone: `exec` and `run` do not read it",
+                        f"`{found[0]}` is read by shells that one logs in to or types at, not by `exec` and `run`",
                         "write it to `%environment`, or behind: >> $APPTAINER_ENVIRONMENT",
                     )
         for call in script.calls:
@@ -212,10 +229,8 @@ def _frontend_kept(recipe: Recipe) -> Iterator[Hit]:
     stage = recipe.last
     for script in stage.scripts("environment") if stage is not None else ():
         for run in script.runs:
-            names = [one.name for one in run.command.assignments] + [
-                one.text.partition("=")[0] for one in run.fields[1:]
-            ]
-            if "DEBIAN_FRONTEND" in names and run.name in ("", "export"):
+            names = [one.text.partition("=")[0] for one in run.fields[1:]]
+            if "DEBIAN_FRONTEND" in names and run.name == "export":
                 yield script.hit(
                     run.start,
                     run.end,
@@ -302,6 +317,7 @@ def _no_destination(recipe: Recipe) -> Iterator[Hit]:
                     copy.source
                     and not copy.destination
                     and not copy.source.startswith(("/", "~", "$"))
+                    and copy.source.strip("./*")
                     and UNKNOWN not in copy.source
                 ):
                     start = recipe.line_starts[copy.span.line - 1] + copy.span.column - 1

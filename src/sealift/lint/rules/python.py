@@ -36,6 +36,8 @@ def _activation(recipe: Recipe) -> Iterator[Hit]:
     for script in recipe.scripts("post", "appinstall", "environment", "runscript", "test"):
         ready = False
         for call in script.calls:
+            if call.run.is_inner:
+                continue  # `bash -c` is another shell
             texts = " ".join(call.texts)
             if call.name in (".", "source") and re.search(
                 r"conda\.sh|mamba\.sh|bashrc|profile\.d|micromamba|/activate\b", texts
@@ -118,6 +120,8 @@ def _user_site(recipe: Recipe) -> Iterator[Hit]:
         return
     found = [one for one in installs(stage.calls, "pip", "uv") if not one.call.has("--target", "-t")]
     everywhere = recipe.text
+    if re.search(r"venv|virtualenv|uv sync|pipx", stage.build_text):
+        return  # such an environment does not look there
     if found and not re.search(r"PYTHONNOUSERSITE|python3?\s+-[a-zA-Z]*[sI]", everywhere):
         yield found[0].call.hit(
             "packages in the user's own ~/.local come before those of the image, other versions and all",

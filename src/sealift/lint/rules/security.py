@@ -27,6 +27,7 @@ _SECRET = re.compile(
     r"|(?:https?|ftp)://[^\s/:@\"'$<>{}]+:(?P<password>[^\s/:@\"'$<>{}*]{3,})@"
 )
 _EVERYBODYS = ("/tmp", "/var/tmp")  # noqa: S108 -- names of folders in an image
+_CHECKING_VARIABLES = ("PYTHONHTTPSVERIFY", "NODE_TLS_REJECT_UNAUTHORIZED")
 _SECRET_FILES = re.compile(
     r"(^|/)(\.ssh|\.netrc|\.aws|\.gnupg|\.git-credentials|\.docker/config\.json|\.pypirc|\.kube|id_(rsa|dsa|ecdsa|ed25519)"
     r"|\.huggingface/token|credentials\.json|\.wandb|\.env)(/|$)"
@@ -137,19 +138,17 @@ def _tls_off(recipe: Recipe) -> Iterator[Hit]:
                     "install `ca-certificates`, or fetch the server's own certificate, and leave the check on",
                 )
         for run in script.runs:
-            if not run.fields and run.command.assignments:
-                for one in run.command.assignments:
-                    if one.name == "GIT_SSL_NO_VERIFY" or (
-                        one.name in ("PYTHONHTTPSVERIFY", "NODE_TLS_REJECT_UNAUTHORIZED")
-                        and one.value is not None
-                        and one.value.literal == "0"
-                    ):
-                        yield script.hit(
-                            run.start,
-                            run.end,
-                            f"`{one.name}` switches the check of certificates off",
-                            "install `ca-certificates`, and leave the check on",
-                        )
+            said = [(one.name, one.value.literal if one.value else "") for one in run.command.assignments]
+            if run.name == "export":
+                said += [(name, value) for name, _, value in (one.text.partition("=") for one in run.fields[1:])]
+            for name, value in said:
+                if (name == "GIT_SSL_NO_VERIFY" and value) or (name in _CHECKING_VARIABLES and value == "0"):
+                    yield script.hit(
+                        run.start,
+                        run.end,
+                        f"`{name}` switches the check of certificates off",
+                        "install `ca-certificates`, and leave the check on",
+                    )
 
 
 def _unsigned(recipe: Recipe) -> Iterator[Hit]:

@@ -45,6 +45,8 @@ def _bash_in_sh(recipe: Recipe) -> Iterator[Hit]:
     for script in recipe.scripts(*_IN_IMAGE):
         if script.interpreter not in ("sh", "dash", "ash") or any(not one.warning for one in script.reading.faults):
             continue
+        if _SH_IS_BASH.search(script.stage.build_text):
+            continue
         distribution = script.stage.distribution
         if distribution in ("redhat", "suse", "arch"):
             continue
@@ -62,6 +64,10 @@ def _bash_in_sh(recipe: Recipe) -> Iterator[Hit]:
                 _bash_hint(script),
                 level="warning" if distribution else "note",
             )
+
+
+_SH_IS_BASH = re.compile(r"(ln|cp|mv)\s[^\n]*\s/(usr/)?bin/sh\s*($|[;&|])|dpkg-reconfigure[^\n]*\bdash\b", re.MULTILINE)
+"""A `%post` that makes bash the plain shell; the lines before it are a matter of luck."""
 
 
 def _and(kinds: list[str]) -> str:
@@ -105,11 +111,12 @@ def _apt_without_yes(recipe: Recipe) -> Iterator[Hit]:
                 "purge",
                 "upgrade",
                 "dist-upgrade",
-                "autoremove",
                 "build-dep",
                 "full-upgrade",
             )
-            if one.tool != "apt" or not asks or _says_yes(call, "-y", "--yes", "--assume-yes", "--force-yes"):
+            if one.tool != "apt" or not asks or (one.verb in ("install", "remove", "purge") and not one.packages):
+                continue
+            if _says_yes(call, "-y", "--yes", "--assume-yes", "--force-yes"):
                 continue
             if call.has("-s", "--simulate", "--dry-run", "-d", "--download-only", "--print-uris") or call.has("-qq"):
                 continue
@@ -171,8 +178,10 @@ def _conda_without_yes(recipe: Recipe) -> Iterator[Hit]:
                 continue
             if _says_yes(call, "-y", "--yes", "--dry-run"):
                 continue
+            if call.name == "conda" and call.has("--file"):
+                continue  # a file of exact packages is installed without a question
             yield call.hit(
-                f"`{call.name} {one.verb}` asks, and nobody answers",
+                f"`{call.name} {one.verb}` asks whether to go on: at a terminal the build waits for an answer",
                 f"write: {call.name} {one.verb} -y …",
                 edits=call.insert_behind(one.verb_field, " -y"),
             )
@@ -250,6 +259,10 @@ def _services(recipe: Recipe) -> Iterator[Hit]:
                 )
 
 
+_BETTER_UNEXPORTED = frozenset(("PATH", "HOME", "PS1", "IFS", "DEBIAN_FRONTEND"))
+"""Names that are exported anyway, are the shell's own, or had better not be there at all."""
+
+
 def _not_exported(recipe: Recipe) -> Iterator[Hit]:
     stage = recipe.last
     for script in stage.scripts(*ENVIRONMENT_SCRIPTS) if stage is not None else ():
@@ -272,13 +285,13 @@ def _not_exported(recipe: Recipe) -> Iterator[Hit]:
             if run.fields or run.is_inner or not run.certain:
                 continue
             for one in run.command.assignments:
-                if one.name in exported | used | {"PATH", "HOME", "PS1", "IFS"} or one.array is not None or one.index:
+                if one.name in exported | used | _BETTER_UNEXPORTED or one.array is not None or one.index:
                     continue
                 edits = script.edit(run.start, run.start, "export ") if len(run.command.assignments) == 1 else ()
                 yield script.hit(
                     one.start,
                     one.end,
-                    f"`{one.name}` is not exported: the programs in the image do not see it",
+                    f"`{one.name}` is not exported: programs see it only where the host or the base exports it already",
                     f"write: export {one.name}=…",
                     edits=edits,
                 )
@@ -536,41 +549,46 @@ def _unquoted_arguments(recipe: Recipe) -> Iterator[Hit]:
                     )
 
 
+_NO_PROGRAMS = frozenset(
+    ("cd", "mkdir", "rm", "cp", "wait", "service", "systemctl", "printenv", "env", "spack", "module", "conda", "mamba")
+)
+
+
 def _without_exec(recipe: Recipe) -> Iterator[Hit]:
     stage = recipe.last
     for script in stage.scripts("runscript", "startscript") if stage is not None else ():
-        if (
-            script.interpreter not in ("sh", "bash", "dash", "ash")
-            or script.reading.faults
-            or not script.reading.script.lines
-        ):
+        found = _last_program(script)
+        if found is None or re.search(r"\btrap\b|\bset\s+-\w*x|\(\)\s*\{|&\s*$", script.text, re.MULTILINE):
             continue
-        line = script.reading.script.lines[-1]
-        pipeline = line.pipelines[-1]
-        command = pipeline.commands[-1]
-        if len(line.pipelines) != 1 or len(pipeline.commands) != 1 or line.terminator == "&" or pipeline.negated:
-            continue
-        if not isinstance(command, Simple) or not command.words or command.assignments:
-            continue
-        calls = [call for call in script.calls if call.run.command == command]
-        if (
-            len(calls) != 1
-            or calls[0].wrappers
-            or calls[0].name in _PRINTS | _QUIET | {"cd", "mkdir", "rm", "cp", "export", "wait"}
-        ):
-            continue
-        if (
-            re.search(r"\btrap\b|\bset\s+-\w*x|\(\)\s*\{|&\s*$", script.text, re.MULTILINE)
-            or command.words[0].literal is None
-        ):
-            continue
-        yield calls[0].hit(
-            f"a shell stays between the engine and `{calls[0].name}`: signals, such as Slurm's before the time is "
-            "up, do not "
-            "reach it",
-            f"write: exec {calls[0].name} …",
-            edits=script.edit(command.start, command.start, "exec "),
+        # What a sourced file defines may be a function, which cannot be executed.
+        may_be_function = "/" not in found.program.text and any(
+            call.name in (".", "source", "eval") for call in script.calls
         )
+        start = found.run.command.start
+        yield found.hit(
+            f"a shell stays between the engine and `{found.name}`: signals, such as Slurm's before the time is up, do "
+            "not reach it",
+            f"write: exec {found.name} …",
+            edits=() if may_be_function else script.edit(start, start, "exec "),
+        )
+
+
+def _last_program(script: ScriptView) -> Call | None:
+    """The program that ends the script, where it stands on a line of its own."""
+    lines = script.reading.script.lines
+    if script.interpreter not in ("sh", "bash", "dash", "ash") or script.reading.faults or not lines:
+        return None
+    last = lines[-1]
+    pipeline = last.pipelines[-1]
+    command = pipeline.commands[-1]
+    if len(last.pipelines) != 1 or len(pipeline.commands) != 1 or last.terminator == "&" or pipeline.negated:
+        return None
+    if not isinstance(command, Simple) or command.assignments or not command.words or command.words[0].literal is None:
+        return None
+    calls = [call for call in script.calls if call.run.command == command]
+    if len(calls) != 1 or calls[0].wrappers or calls[0].name in _PRINTS | _QUIET | _NO_PROGRAMS:
+        return None
+    return None if calls[0].texts in (("--version",), ("--help",)) else calls[0]
 
 
 RULES: tuple[Rule, ...] = (
@@ -614,8 +632,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         id="conda-without-yes",
         family="shell",
-        level="error",
-        title="conda asks, and nobody answers",
+        level="warning",
+        title="conda asks before it installs",
         reason="Without `-y` conda, mamba and micromamba ask whether to go on; in a build that is an end or a wait.",
         remedy="Write `-y` behind the verb.",
         bad=post("conda install -c conda-forge numpy=2.1.3\nconda clean -afy", CONDA),
@@ -694,7 +712,8 @@ RULES: tuple[Rule, ...] = (
         family="shell",
         level="warning",
         title="A variable of `%environment` is not exported",
-        reason="Without `export` it is the shell's own: no program sees it.",
+        reason="Without `export` it is the shell's own: no program sees it, unless the host or the base happens to "
+        "export a variable of that name.",
         remedy="Write `export` before it.",
         bad=file(UBUNTU, environment="OMP_NUM_THREADS=1"),
         good=file(UBUNTU, environment="export OMP_NUM_THREADS=1"),

@@ -181,13 +181,18 @@ def _conda_cache(recipe: Recipe) -> Iterator[Hit]:
         )
 
 
+_TAKERS = ("rm", "mv", "find", "unlink", "shred", "gunzip", "bunzip2", "unxz", "gzip", "bzip2", "xz", "unzstd")
+
+
 def _downloads_left(recipe: Recipe) -> Iterator[Hit]:
     for stage in recipe.stages[-1:]:
         for script in stage.scripts("post", "appinstall"):
             folders = folders_of(script)
-            later = [call for call in script.calls if call.name in ("rm", "mv", "find", "unlink", "shred", "git")]
+            later = [call for call in script.calls if call.name in _TAKERS]
             for one in downloads(script.calls):
                 name = posixpath.basename(one.target)
+                if one.call.has("--content-disposition", "-J", "--remote-header-name", "--trust-server-names"):
+                    continue  # the server names the file
                 if UNKNOWN in one.target or not name or not _ARCHIVES.search(name) or one.call.run.is_inner:
                     continue
                 folder = folders.get(one.call.number)
@@ -213,11 +218,13 @@ def _is_data(name: str, text: str) -> bool:
     stem = re.escape(name)
     return not re.search(
         rf"(tar|unzip|gunzip|bunzip2|xz|sh|bash|dpkg|apt|yum|dnf|rpm|pip|install|\./)[^\n]*({stem}|\*)", text
-    ) and (not re.search(r"tar|unzip|gunzip|dpkg", text))
+    ) and not re.search(r"(^|[\s;&|(])(tar|unzip|gunzip|dpkg)\s", text)
 
 
 def _takes_away(call: Call, path: str, folder: str | None) -> bool:
-    if call.name == "git":
+    if call.name in ("gzip", "bzip2", "xz") and not call.has("-d", "--decompress", "--uncompress"):
+        return False
+    if call.has("-k", "--keep", "-c", "--stdout") and call.name not in ("rm", "mv", "find", "unlink", "shred"):
         return False
     if call.name == "find":
         return "-delete" in call.texts or "rm" in call.texts
@@ -252,7 +259,7 @@ def _build_packages(recipe: Recipe) -> Iterator[Hit]:
     if compilers and builds and not removes:
         first = compilers[0][0].call
         yield first.hit(
-            f"{listed(name for _, name in compilers)} are for building, and stay in the image",
+            f"what is for building stays in the image: {listed(name for _, name in compilers)}",
             "build in a first stage, and copy what came out: %files from build",
         )
 

@@ -20,8 +20,10 @@ def _does_something(stage: StageView) -> bool:
 
 def _missing(recipe: Recipe, names: tuple[str, ...], message: str, *hints: str) -> Iterator[Hit]:
     stage = recipe.last
-    if stage is None or not _does_something(stage) or any(_has(one, *names) for one in (stage,)):
+    if stage is None or not _does_something(stage) or _has(stage, *names):
         return
+    if any(section.name == names[0] for section in stage.stage.sections):
+        message = f"`%{names[0]}` is empty" + message[message.index(":") :]
     yield stage.hit_header("bootstrap", message, *hints)
 
 
@@ -55,12 +57,8 @@ def _no_labels(recipe: Recipe) -> Iterator[Hit]:
 def _weak_test(recipe: Recipe) -> Iterator[Hit]:
     stage = recipe.last
     for script in stage.scripts("test") if stage is not None else ():
-        names = {call.name for call in script.calls}
-        if (
-            names
-            and names <= {"echo", "true", "printf", "exit", ":", "date", "export", "cd"}
-            and not script.reading.faults
-        ):
+        names = {run.name for run in script.runs if run.fields}
+        if names and names <= {"echo", "true", "printf", ":", "date", "export"} and not script.reading.faults:
             start, end = script.heading_place
             yield Hit(
                 start=start,
