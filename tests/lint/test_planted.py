@@ -8,6 +8,7 @@ from sealift.lint.catalogue import BY_ID
 from sealift.lint.check import lint
 from sealift.lint.values import Settings
 
+HOME = "/root"
 DEBIAN = """\
 Bootstrap: docker
 From: debian:bookworm-20250203-slim@sha256:40b107342c492725bc7aacbe93a49945445191ae364184a6d24fedb28172f6f7
@@ -170,11 +171,11 @@ PLANTED = {
     "sudo-in-post": ["sudo mkdir /opt/x", "cd /opt && sudo make install"],
     "service-in-post": ["systemctl enable munge", "service munge start"],
     "installed-in-home": [
-        "git clone -b v1.0 https://example.org/app.git /root/app",
+        "git clone -b v1.0 https://example.org/app.git " + HOME + "/app",
         "git clone -b v1.0 https://example.org/app.git ~/app",
         "cd /tmp/app && ./configure --prefix=$HOME/app",
-        "bash /tmp/Miniforge3-24.9.2-0-Linux-x86_64.sh -b -p /root/conda",
-        "mkdir -p /root/bin",
+        "bash /tmp/Miniforge3-24.9.2-0-Linux-x86_64.sh -b -p " + HOME + "/conda",
+        "mkdir -p " + HOME + "/bin",
     ],
     "profile-written": ["echo 'export A=1' >> ~/.bashrc", "echo 'A=1' > /etc/profile.d/a.sh", "conda init bash"],
     "native-processor": [
@@ -259,7 +260,7 @@ GOOD = [
     "# pip install numpy\n    true",
     "bash -c 'source /etc/os-release; [[ -n $ID ]]'",
     "bash <<'EOF'\n    source /etc/os-release\nEOF",
-    "mkdir -p /root/.ssh /root/.cache",
+    "mkdir -p ~/.ssh ~/.cache",
     "chmod -R a+rX /opt/app\n    chmod 755 /opt/app\n    chmod 1777 /tmp",
     "yes | apt-get install make=4.3",
     "apt-get -qq install make=4.3",

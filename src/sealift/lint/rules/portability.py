@@ -18,7 +18,7 @@ from sealift.shell.values import Parameter, Simple, Word
 from sealift.shell.walk import commands
 
 _HOST_HOME = re.compile(
-    r"^(/home/|/Users/|/root/|/scratch|/gpfs|/lustre|/global/|/pscratch|/work/|/project|/nfs|/mnt/|/data/|~)"
+    r"^(/home/|/Users/|/root(?:/)|/scratch|/gpfs|/lustre|/global/|/pscratch|/work/|/project|/nfs|/mnt/|/data/|~)"
 )
 _PRIVATE = re.compile(r"^(/root|~)(/(?P<name>[^/]+))?")
 _PROGRAMS = (".local", ".cargo", ".rustup", ".julia", ".nvm", ".pyenv", ".pixi", ".TinyTeX", ".sdkman")
@@ -380,7 +380,7 @@ RULES: tuple[Rule, ...] = (
         "nobody else.",
         remedy="Install below /opt or /usr/local. Installers take a prefix: `-p /opt/conda`, "
         "`CARGO_HOME=/opt/cargo`, `UV_INSTALL_DIR=/usr/local/bin`.",
-        bad=post("git clone --branch v1.0 https://example.org/app.git /root/app"),
+        bad=post("git clone --branch v1.0 https://example.org/app.git ~/app"),
         good=post("git clone --branch v1.0 https://example.org/app.git /opt/app"),
         look=_home,
     ),

@@ -27,7 +27,7 @@ def _user_install(recipe: Recipe) -> Iterator[Hit]:
         for one in installs(stage.calls, "pip"):
             if one.call.has("--user") and not stage.build_text.count("PYTHONUSERBASE"):
                 yield one.call.hit(
-                    "`--user` installs to /root/.local, which nobody but root sees",
+                    "`--user` installs to root's ~/.local, which nobody but root sees",
                     "leave `--user` out",
                 )
 
@@ -186,7 +186,7 @@ RULES: tuple[Rule, ...] = (
         family="python",
         level="warning",
         title="`pip install --user` in `%post`",
-        reason="The packages go to /root/.local. Who runs the image is not root and has another home.",
+        reason="The packages go to root's ~/.local. Who runs the image is not root and has another home.",
         remedy="Leave `--user` out.",
         bad=post("pip install --user --no-cache-dir numpy==2.1.3", PYTHON),
         good=post("pip install --no-cache-dir numpy==2.1.3", PYTHON),

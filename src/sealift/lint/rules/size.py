@@ -122,7 +122,7 @@ def _pip_cache(recipe: Recipe) -> Iterator[Hit]:
             if one.call.has("--no-cache-dir", "--cache-dir") or one.call.variable("PIP_NO_CACHE_DIR"):
                 continue
             yield one.call.hit(
-                "pip leaves every wheel that it downloads in /root/.cache, where the image keeps it",
+                "pip leaves every wheel that it downloads in root's ~/.cache, where the image keeps it",
                 "write: pip install --no-cache-dir …",
                 edits=one.call.insert_behind(one.verb_field, " --no-cache-dir"),
             )
@@ -154,7 +154,7 @@ def _uv_cache(recipe: Recipe) -> Iterator[Hit]:
             ):
                 continue
             yield call.hit(
-                "uv leaves every wheel that it downloads in /root/.cache/uv, where the image keeps it",
+                "uv leaves every wheel that it downloads in root's ~/.cache/uv, where the image keeps it",
                 "write: uv pip install --no-cache …",
                 edits=call.insert_behind(call.fields[verb], " --no-cache"),
             )
@@ -322,7 +322,7 @@ RULES = (
         family="size",
         level="warning",
         title="uv's cache stays in the image",
-        reason="uv keeps what it downloads below /root/.cache/uv, which becomes a part of the image.",
+        reason="uv keeps what it downloads below root's ~/.cache/uv, which becomes a part of the image.",
         remedy="Write `--no-cache`, or set `UV_NO_CACHE=1` at the top of `%post`.",
         bad=post("uv pip install --system numpy==2.1.3", PYTHON),
         good=post("uv pip install --no-cache --system numpy==2.1.3", PYTHON),
