@@ -391,6 +391,16 @@ class TestPodmanHpc:
             f"rank-{rank}": f"{rank}|1|{built}|{built}|" for rank in (0, 1)
         }
         assert output.count("Migrating image") == 1
+        # An image of its store needs no registry, and is known by what it is.
+        listed = call("podman-hpc", "images", "--no-trunc", "--format", "{{.ReadOnly}} {{.ID}}").stdout.decode()
+        (identity,) = [line.split("sha256:")[1] for line in listed.splitlines() if line.startswith("true ")]
+        call("podman-hpc", "rmsqi", identity)
+        call("sealift", "push", "image.sif", "podman-hpc:job:2", **env)
+        script = call("sealift", "job", "podman-hpc:job:2", *words, "--", "sh", "-c", inside, **env).stdout
+        (built / "job.sbatch").write_bytes(script)
+        number = call("sbatch", "--parsable", built / "job.sbatch", **env).stdout.decode().strip()
+        assert slurm.wait(number, seconds=180) == "FAILED"
+        assert slurm.shown(number)["ExitCode"] == "1:0", (built / f"job-{number}.out").read_text()
 
 
 def test_what_is_said_to_podman_hpc(sealift, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

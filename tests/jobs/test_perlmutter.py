@@ -168,7 +168,7 @@ def test_the_working_folder_is_mounted_where_nothing_else_shows_it(tmp_path) -> 
 @pytest.mark.parametrize(
     ("nodes", "talk", "flags", "more"),
     [
-        (1, "none", ["--gpu"], {}),
+        (1, "none", ["--gpu"], {"MPICH_GPU_SUPPORT_ENABLED": "0"}),
         (
             2,
             "nccl",

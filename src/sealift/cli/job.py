@@ -53,7 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
     add = parser.add_argument
-    add("image", metavar="IMAGE", help="a SIF or squashfs, or docker://… where the site's engine takes that")
+    add("image", metavar="IMAGE", help="a SIF or squashfs; docker://… or podman-hpc:NAME where the engine is")
     add("--site", default="", metavar="NAME", help="for which machine (sealift sites); this one where it is known")
     add("--kind", default="single", help="single, mpi, gpu-mpi, pytorch (torchrun), pytorch-tasks or jax")
     add("--engine", default="auto", help="auto, apptainer, singularity, embedded, podman-hpc or shifter")

@@ -44,6 +44,18 @@ def give(image: OciImage, store: EngineStore, environment: Mapping[str, str], *,
     return _give_to_podman_hpc(image, store.name, program, environment, events)
 
 
+def squashed_image(name: str, environment: Mapping[str, str]) -> str:
+    """The ID of the image that podman-hpc holds squashed as `name`; HostError where it holds none."""
+    program = _program("podman-hpc", environment)
+    squashed = {other: identity for identity, other, is_so in _held_by_podman_hpc(program, environment) if is_so}
+    if name not in squashed:
+        raise HostError(
+            f"podman-hpc holds no squashed image `{name}`",
+            hints=(f"put it there: sealift push IMAGE podman-hpc:{name}", "see them: podman-hpc images"),
+        )
+    return squashed[name]
+
+
 def _program(name: str, environment: Mapping[str, str]) -> str:
     found = find_program(name, path=environment.get("PATH"))
     if found is None:

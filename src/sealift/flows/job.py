@@ -24,6 +24,9 @@ from sealift.jobs.status import SACCT_FIELDS, JobState, read_sacct, read_scontro
 from sealift.jobs.words import with_variables
 from sealift.sites.profile import Profile
 
+STORE = "podman-hpc:"
+"""An image that podman-hpc holds, by the name that it has there."""
+_IN_STORES = ("docker://", STORE)
 LARGE_FOR_NODES = 2
 """From so many nodes on a large image is copied to each."""
 _SHARE_OF_MEMORY = 8
@@ -57,7 +60,7 @@ def plan_job(request: JobRequest) -> Job:
     for warning in settled.warnings:
         request.events(Said(text=warning, level="warning"))
     engine = _engine(request, site)
-    image = _file_image(request, site) if engine in FILE_ENGINES else _registry_image(request, engine)
+    image = _file_image(request, site) if engine in FILE_ENGINES else _stored_image(request, engine)
     if not request.command and image.form == "file" and not image.prepared:
         raise UsageError(f"`{request.image}` has no runscript", hints=("name the program: sealift job … -- PROGRAM",))
     talk = _talk(request, settled.kind, site, engine)
@@ -107,7 +110,7 @@ def _named(request: JobRequest) -> Wish:
     """The job's name: what was ordered, else the image's."""
     if request.wish.name:
         return request.wish
-    stem = re.sub(r"[:@].*$", "", os.path.basename(request.image.rstrip("/")))
+    stem = re.sub(r"[:@].*$", "", os.path.basename(request.image.removeprefix(STORE).rstrip("/")))
     name = re.sub(r"\.(sif|sqfs|squashfs|sqsh|img|simg)$", "", stem)
     return replace(request.wish, name=re.sub(r"[^A-Za-z0-9._-]", "-", name) or "job")
 
@@ -117,7 +120,7 @@ def _named(request: JobRequest) -> Wish:
 
 def _engine(request: JobRequest, site: Profile) -> Engine:
     title = site.text("site.title", site.name)
-    in_registry = request.image.startswith("docker://")
+    in_registry = request.image.startswith(_IN_STORES)
     if request.engine != "auto":
         found = next((name for name in ENGINES if name == request.engine), None)
         if found is None:
@@ -126,9 +129,17 @@ def _engine(request: JobRequest, site: Profile) -> Engine:
             )
         _check_form(request, found, site)
         return found  # type: ignore[return-value]  # it is one of them
+    if request.image.startswith(STORE):
+        return "podman-hpc"
     wanted = [name for name in site.texts("engines.order") if name in ENGINES and (name in FILE_ENGINES) != in_registry]
     if wanted:
         return wanted[0]  # type: ignore[return-value]  # it is one of them
+    others = [name for name in site.texts("engines.order") if name not in ENGINES]
+    if in_registry and others:
+        raise UsageError(
+            f"jobs with `{others[0]}`, the engine of {title}, are not written yet",
+            hints=(f"see how it is called: sealift exec --print --engine {others[0]} --site {site.name} …",),
+        )
     if in_registry:
         raise UsageError(
             f"the engines of {title} run files, and `{request.image}` is in a registry",
@@ -139,7 +150,9 @@ def _engine(request: JobRequest, site: Profile) -> Engine:
 
 
 def _check_form(request: JobRequest, engine: str, site: Profile) -> None:
-    in_registry = request.image.startswith("docker://")
+    in_registry = request.image.startswith(_IN_STORES)
+    if request.image.startswith(STORE) and engine != "podman-hpc":
+        raise UsageError(f"`{request.image}` is podman-hpc's, not {engine}'s", hints=("leave out --engine",))
     if in_registry == (engine not in FILE_ENGINES):
         return
     if in_registry:
@@ -194,7 +207,19 @@ def _file_image(request: JobRequest, site: Profile) -> JobImage:
     )
 
 
-def _registry_image(request: JobRequest, engine: str) -> JobImage:
+def _stored_image(request: JobRequest, engine: str) -> JobImage:
+    if request.image.startswith(STORE):
+        from sealift.flows.destinations import EngineStore, parse_destination
+        from sealift.flows.enginestores import squashed_image
+
+        store = parse_destination(request.image, image="IMAGE")
+        assert isinstance(store, EngineStore), store
+        return JobImage(
+            form="store",
+            reference=store.name,
+            digest=squashed_image(store.name, request.environment),
+            prepared=True,
+        )
     source = parse_source(request.image)
     assert isinstance(source, Reference), source
     digest = source.digest or _current_digest(request, source)
@@ -308,7 +333,7 @@ def _communication(settled: Settled, site: Profile, engine: Engine, wireup: Wire
 def _stage(wanted: str, image: JobImage, settled: Settled, site: Profile) -> Stage:
     if wanted not in ("auto", "shared", "node"):
         raise UsageError(f"`--stage {wanted}` is not known", hints=("auto, shared or node",))
-    if image.form == "registry":
+    if image.form != "file":
         if wanted == "node":
             raise UsageError("`--stage node` is for files: the engine keeps this image itself")
         return "shared"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from sealift.engines.clean import shifter
@@ -62,8 +63,8 @@ def _shifter(job: Job) -> tuple[str, ...]:
 
 def _sbatch(option: str, value: str) -> str:
     # sbatch reads these lines as a shell would part them.
-    plain = value.replace("&", "").replace("|", "").replace("*", "").replace(" ", "")
-    return f"#SBATCH --{option}={value}" if plain == value else f'#SBATCH --{option}="{value}"'
+    plain = re.fullmatch(r"[A-Za-z0-9_./:%@,+=-]*", value)
+    return f"#SBATCH --{option}={value}" if plain else f'#SBATCH --{option}="{value}"'
 
 
 def _account(job: Job) -> Iterator[str]:

@@ -23,7 +23,7 @@ def stored(image: JobImage, *, engine: str) -> StoredImage:
 
 def shown(job: Job) -> str:
     """The image for people."""
-    return pinned(job.image) if job.engine == "podman-hpc" else job.image.reference
+    return pinned(job.image) if job.image.form == "registry" and job.engine != "shifter" else job.image.reference
 
 
 def pinned(image: JobImage) -> str:
@@ -78,9 +78,17 @@ def _megabytes(size: int) -> str:
 
 
 def _podman_hpc(job: Job) -> Iterator[str]:
-    yield f"reference={quoted(pinned(job.image))}"
-    yield f"digest={job.image.digest or 'none'}"
+    image = job.image
     yield from part("squashed").splitlines()
+    yield ""
+    if image.form == "store":
+        yield f"image=$(squashed {image.digest.removeprefix('sha256:')})"
+        yield f"reference={quoted(image.reference)}"
+    else:
+        yield f"reference={quoted(pinned(image))}"
+        yield from part("pulled").replace("#@DIGEST@", image.digest or "none").splitlines()
+    yield '[[ -n $image ]] || stop "$reference is not squashed as it was, so that other nodes do not see it"'
+    yield "export SEALIFT_IMAGE=$image"
 
 
 def _shifter(job: Job) -> Iterator[str]:

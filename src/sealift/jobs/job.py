@@ -52,11 +52,12 @@ class Orders:
 class JobImage:
     """The image as it was when the script was made: a job that finds another one stops.
 
-    `reference` is a file's absolute path, or a registry's HOST/NAME[:TAG]. `digest` is the file's, or the manifest's.
+    `reference` is a file's absolute path, a registry's HOST/NAME[:TAG], or a name in podman-hpc's own store. `digest`
+    is the file's, the manifest's, or the identifier there.
     `offset` is where a file's root file system begins. `prepared` says that Apptainer's scripts are in it.
     """
 
-    form: Literal["file", "registry"]
+    form: Literal["file", "registry", "store"]
     reference: str
     digest: str = ""
     size: int = 0

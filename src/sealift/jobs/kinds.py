@@ -67,11 +67,11 @@ def variables(job: Job) -> dict[str, str]:
     if job.kind == "jax":
         # The rest it reads from Slurm's own variables.
         found = {"JAX_COORDINATOR_ADDRESS": f"{at_run_time('MASTER_ADDR')}:{at_run_time('MASTER_PORT')}"}
-    if job.plan.communication == "nccl":
-        # Both on the same GPUs can wait for each other for ever.
+    if job.kind != "gpu-mpi":
+        # A module may have set it: MPI without GPU support stops at it, and with NCCL both can wait for ever.
         found |= {name: "0" for name in job.site.below("mpi.gpu_env") if name == GPU_MPI}
-        if job.orders.nodes > 1:
-            found |= {name: fact.shown for name, fact in job.site.below("nccl.nodes_env").items()}
+    if job.plan.communication == "nccl" and job.orders.nodes > 1:
+        found |= {name: fact.shown for name, fact in job.site.below("nccl.nodes_env").items()}
     return found
 
 
