@@ -457,9 +457,7 @@ def test_an_image_that_is_not_squashed_stops_the_job(perlmutter: Site) -> None:
     calls = (perlmutter.here / "scratch/calls").read_text().splitlines()
     assert calls == [f"pull {PINNED}", f"inspect {PINNED}"]
     (said,) = perlmutter.read("app-*.out").values()
-    assert said == (
-        f"sealift: {PINNED} is not squashed, so that other nodes do not see it: podman-hpc migrate {PINNED}\n"
-    )
+    assert said == f"sealift: {PINNED} is not squashed as it was, so that other nodes do not see it\n"
 
 
 def test_shifters_ranks_run(perlmutter: Site) -> None:
