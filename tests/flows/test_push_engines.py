@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from sealift.core.tree import Entry
+from sealift.flows.ocilayers import MOST_LAYERS
+from tests.flows.conftest import tar_of
 from tests.flows.oci_bases import write_busybox_layout
 from tests.flows.test_oci_engines import DEFINITION
 from tests.ground import podman_hpc, services, session, users
@@ -239,6 +241,25 @@ class TestStores:
         line, hint = done.err.splitlines()[-2:]
         assert line.startswith(f"error: the Docker daemon at `{docker.endpoint.removeprefix('unix://')}` does not take")
         assert hint == "hint: does it take it from a file? sealift push IMAGE docker-archive:image.tar:bad:1"
+
+    @pytest.mark.needs("docker")
+    def test_more_layers_than_docker_stacks(
+        self, sealift, docker: services.Docker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        layers = [tar_of({f"layer-{number}": b"x"}) for number in range(MOST_LAYERS + 1)]
+        write_layout(Path("high"), layers, tag="1")
+        monkeypatch.setenv("DOCKER_HOST", docker.endpoint)
+        done = sealift("push", "oci:high:1", "docker-daemon:high:1")
+        assert (done.code, done.err.splitlines()[-2:]) == (
+            4,
+            [
+                (
+                    f"error: the Docker daemon at `{docker.endpoint.removeprefix('unix://')}` does not take the image: "
+                    "max depth exceeded"
+                ),
+                "hint: the image has 126 layers, and Docker stacks 125",
+            ],
+        )
 
     def test_docker_that_is_not_there(
         self, built: Path, sealift, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -21,6 +21,7 @@ from sealift.errors import FetchError, HostError, ImageError, ToolError
 from sealift.flows.destinations import EngineStore
 from sealift.flows.layouts import write_archive_to
 from sealift.flows.ociimages import in_ocis_words
+from sealift.flows.ocilayers import MOST_LAYERS
 from sealift.oci.image import OciImage
 from sealift.system.daemon import DaemonAddress, DaemonAnswer, ask_daemon, find_daemon
 from sealift.system.process import Completed, feed, find_program, run
@@ -87,9 +88,11 @@ def _give_to_docker(image: OciImage, name: str, environment: Mapping[str, str], 
         said = _read(answer)
     fault = next((str(line["error"]) for line in _lines(said) if "error" in line), "")
     if answer.status != 200 or fault:
+        hint = f"does it take it from a file? sealift push IMAGE docker-archive:image.tar:{name}"
+        if len(image.layers) > MOST_LAYERS:
+            hint = f"the image has {len(image.layers)} layers, and Docker stacks {MOST_LAYERS}"
         raise FetchError(
-            f"the Docker daemon at `{address}` does not take the image: {fault or _message(said)}",
-            hints=(f"does it take it from a file? sealift push IMAGE docker-archive:image.tar:{name}",),
+            f"the Docker daemon at `{address}` does not take the image: {fault or _message(said)}", hints=(hint,)
         )
     if _held_by_docker(address, name) not in _identities(image):
         raise ImageError(f"the Docker daemon at `{address}` holds another image as `{name}`", hints=("push once more",))

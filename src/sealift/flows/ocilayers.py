@@ -34,8 +34,8 @@ DEFAULT_LAYER_COMPRESSION = Compression(name="gzip", level=6)
 """What every engine and every registry's proxy reads."""
 _AT_ONCE = 1 << 20
 """Bytes of which progress is told at once: small files come by the thousand."""
-MOST_LAYERS = 127
-"""Docker's overlay2 stacks 128, of which one is the container's own (moby, layer/layer_store.go, `maxLayerDepth`)."""
+MOST_LAYERS = 125
+"""What Docker stacks (moby, layer/layer_store.go, `maxLayerDepth`); Podman takes more."""
 
 
 def our_layers(

@@ -24,6 +24,8 @@ from sealift.system.web import BrokenError
 DEFAULT_SOCKET = "/var/run/docker.sock"
 TIMEOUT = 300.0
 """Seconds without a byte: a daemon writes an image to its own disk before the first one comes."""
+UNPACKING = 3600.0
+"""The same after an image was sent, which a daemon unpacks without a word."""
 _PODMAN = "systemctl --user start podman.socket; export DOCKER_HOST=unix://$XDG_RUNTIME_DIR/podman/podman.sock"
 _SAVE = "or let it write a file elsewhere: docker save NAME -o image.tar; then docker-archive:image.tar"
 
@@ -109,6 +111,8 @@ def ask_daemon(address: DaemonAddress, path: str, *, send: Callable[[BinaryIO], 
             connection.putheader("Transfer-Encoding", "chunked")
             connection.endheaders()
             _send(connection, send)
+            if connection.sock is not None:
+                connection.sock.settimeout(UNPACKING)
         return DaemonAnswer(connection, connection.getresponse(), str(address))
     except SealiftError:
         connection.close()
