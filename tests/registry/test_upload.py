@@ -123,6 +123,23 @@ def test_an_upload_that_the_registry_forgot_begins_anew(
     assert uploads.blobs == {DIGEST: DATA}
 
 
+def test_a_registry_that_loses_every_upload(repository: Repository, server: Server, uploads: Uploads) -> None:
+    """It says of each second piece that nothing is there."""
+
+    def forgetful(seen: Seen) -> Reply | None:
+        if seen.method == "PATCH" and not seen.headers["content-range"].startswith("0-"):
+            return Reply(status=202, headers={"Location": seen.path, "Range": "0-0"})
+        return None
+
+    server.handlers.insert(0, forgetful)
+    repository.upload(content())
+    assert [line for line in shown(server) if line.startswith("P")][-2:] == [
+        "POST …",
+        f"PUT …5?state=0&digest=DIGEST +{len(DATA)}",
+    ]
+    assert uploads.blobs == {DIGEST: DATA}
+
+
 def test_an_end_whose_answer_was_lost_is_not_sent_again(
     repository: Repository, server: Server, uploads: Uploads
 ) -> None:
@@ -374,3 +391,22 @@ def test_a_login_goes_to_no_other_host_that_the_registry_names(
         assert uploads.blobs == {DIGEST: DATA}
         assert [seen.method for seen in other.seen] == ["PUT"]
         assert "authorization" not in other.seen[0].headers
+
+
+def test_a_login_goes_to_no_token_server_that_another_host_names(
+    connect: Connect, reference: Reference, server: Server, uploads: Uploads
+) -> None:
+    with serving() as other:
+        challenge = f'Bearer realm="http://{other.host}/token",service="s"'
+        other.handlers.append(lambda _seen: Reply(status=401, headers={"WWW-Authenticate": challenge}))
+
+        def elsewhere(seen: Seen) -> Reply | None:
+            if seen.method == "POST":
+                return Reply(status=202, headers={"Location": f"http://{other.host}/upload"})
+            return None
+
+        server.handlers.insert(0, elsewhere)
+        login = Login(username="me", password="s3cret", source="the test")
+        with pytest.raises(DeniedError):
+            connect(Credentials(login=login)).repository(reference).upload(content())
+        assert [(seen.method, seen.path.partition("?")[0]) for seen in other.seen] == [("PUT", "/upload")]

@@ -113,7 +113,8 @@ class Access:
             response = self._ask(endpoint, method, place, headers or {}, body)
             if response.status in accept:
                 return response
-            if response.status == 401 and not renewed:
+            # Another host, to which we were sent, may say no: our login is not for it, nor for a server that it names.
+            if response.status == 401 and not renewed and urlsplit(response.url).netloc == endpoint.host:
                 renewed = True
                 with contextlib.closing(response):
                     self._authorize(endpoint, response, what, retries)

@@ -33,6 +33,8 @@ PIECE = 16 << 20
 """Bytes of a large blob that are sent in one request, and held in memory for a second try, beside the next ones."""
 SMALLER = {16 << 20: 1 << 20, 1 << 20: 256 << 10}
 """What is tried where a proxy takes no requests of that size; 1 MiB is the most that nginx takes by itself."""
+LOST = 4
+"""How often an upload begins anew in pieces, and as often once more whole."""
 _SLICE = 128 << 10
 
 
@@ -167,13 +169,19 @@ class _Sending:
 
     def run(self, found_in: str) -> bool:
         location = self._begin(found_in)
-        whole = False
+        whole, lost = False, 0
         while location:
             try:
                 self._send(location, whole=whole)
                 break
-            except _LostError:
-                pass
+            except _LostError as error:
+                lost += 1
+                # A registry that loses what it has taken may be one that takes no pieces.
+                whole = lost >= LOST
+                if lost >= 2 * LOST:
+                    raise UnreachableError(
+                        f"`{self._repository.registry}` lost the upload of `{self._content.digest}` {lost} times"
+                    ) from error
             except (NotFoundError, RefusedError) as refusal:
                 too_large = isinstance(refusal, RefusedError) and refusal.status == 413
                 if too_large and self._repository.shrink():

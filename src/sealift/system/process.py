@@ -94,7 +94,9 @@ def run(
     return Completed(code=done.returncode, out=done.stdout, err=done.stderr)
 
 
-def feed(argv: Sequence[str], write: Callable[[BinaryIO], None], *, env: Mapping[str, str] | None = None) -> Completed:
+def feed(
+    argv: Sequence[str], write: Callable[[BinaryIO], object], *, env: Mapping[str, str] | None = None
+) -> Completed:
     """Run a program on what `write` writes to its standard input; ToolError when it fails.
 
     What `write` raises ends the program, which sees its input end too early, and is passed on.
