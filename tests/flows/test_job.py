@@ -233,6 +233,32 @@ def test_a_warning_reaches_the_ranks_and_the_job_goes_into_the_queue_again(site:
     assert site.slurm.wait(number) == "CANCELLED"
 
 
+def test_jobs_that_run_are_listed(site: Site) -> None:
+    number = site.submitted("--engine", "embedded", "--", "sh", "-c", "echo >rank-0; sleep 600")
+    _until(lambda: len(site.read("rank-*")) == 1)
+    header, row = site("sealift", "job", "status").stdout.decode().splitlines()
+    assert header.split() == ["JOB", "NAME", "STATE", "CODE", "REASON", "NODES", "TIME", "OUTPUT"]
+    assert re.fullmatch(rf"{number} +app +RUNNING +nid001 +\d\d:\d\d:\d\d +{site.here}/app-{number}\.out", row)
+    assert site("scancel", number).returncode == 0
+    assert site.slurm.wait(number) == "CANCELLED"
+    assert site("sealift", "job", "status").stderr == b"no jobs\n"
+
+
+def test_tasks_of_jax_have_a_coordinator(site: Site) -> None:
+    done = site.job(
+        *("--engine", "embedded", "--kind", "jax", "--nodes", "2", "--gpus-per-node", "1", "--submit", "--wait"),
+        *(
+            "--",
+            "sh",
+            "-c",
+            'echo "$JAX_COORDINATOR_ADDRESS $SLURM_PROCID $SLURM_NTASKS $SLURM_LOCALID" >rank-$SLURM_PROCID',
+        ),
+    )
+    assert done.returncode == 0, done.stderr
+    where = f"nid001:{10000 + int(done.stdout) % 20000}"
+    assert site.read("rank-*") == {f"rank-{rank}": f"{where} {rank} 2 0\n" for rank in (0, 1)}
+
+
 def test_torchrun_is_started_once_a_node(site: Site) -> None:
     done = site.job(
         *("--engine", "embedded", "--kind", "pytorch", "--nodes", "2", "--gpus-per-node", "4", "--submit", "--wait"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import datetime as dt
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -138,6 +139,7 @@ def _request(
         twin=options.twin,
         mpi_model=options.mpi_model,
         insecure=options.no_https,
+        today=dt.datetime.now(tz=dt.UTC).date().isoformat(),
         events=events,
     )
 

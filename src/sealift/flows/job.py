@@ -50,6 +50,7 @@ class JobRequest:
     """The same image as a file, where `image` is in a registry: looked into for its MPI."""
     mpi_model: Model | None = None
     insecure: bool = False
+    today: str = ""
     events: Events = ignore
 
 
@@ -103,7 +104,7 @@ def _site(request: JobRequest) -> Profile:
     name = request.site or detect_site(request.environment)
     if not name:
         raise UsageError("for which site?", hints=("--site perlmutter", "any other with Slurm: --site slurm"))
-    return find_site(name, request.environment, today="")
+    return find_site(name, request.environment, today=request.today)
 
 
 def _named(request: JobRequest) -> Wish:

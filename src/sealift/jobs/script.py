@@ -56,7 +56,7 @@ def _preface(job: Job) -> Iterator[str]:
     site = job.site
     seen = sum(bool(fact.verified) for fact in site.facts.values())
     yield f"# Written by Sealift {__version__} for {site.text('site.title', site.name)}."
-    yield f"# Its facts were collected on {site.collected}; of them {seen or 'none'} was seen on the machine itself:"
+    yield f"# Its facts were collected on {site.collected}, {seen or 'none'} of them seen on the machine itself:"
     yield f"# sealift sites {site.name}"
     yield "# The job itself needs no Sealift. Change what you like."
     yield "#"

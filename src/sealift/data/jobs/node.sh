@@ -1,5 +1,6 @@
-# One container on this node: namespaces that all ranks of the node join. It says `ready`, the node's number
-# and two process ids on standard output, stays as long as its standard input does, and leaves nothing: its mounts are in a namespace of its own.
+# One container on this node: namespaces that all ranks of the node join. It says `ready`, the node's number and two
+# process ids on standard output, stays as long as its standard input does, and leaves nothing: its mounts are in a
+# namespace of its own.
 #
 # SEALIFT_IMAGE is a SIF or squashfs whose root file system begins at byte SEALIFT_OFFSET.
 set -euo pipefail
