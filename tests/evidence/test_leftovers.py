@@ -51,15 +51,6 @@ CASES = {
             "apt-archives": ("/var/cache/apt/archives/c.deb", "apt-get clean"),
         },
     ),
-    "dpkg's copies": (
-        {"var/cache/debconf/config.dat-old": X, "var/cache/debconf/config.dat": X},
-        {
-            "debconf-old": (
-                "/var/cache/debconf/config.dat-old",
-                "rm -f /var/cache/debconf/*-old /var/lib/dpkg/*-old",
-            )
-        },
-    ),
     "other managers": (
         {"var/cache/dnf/a": X, "var/cache/zypp/b": X, "var/cache/apk/c": X, "var/cache/pacman/pkg/d": X},
         {

@@ -75,6 +75,7 @@ CONDA = {
     ).encode(),
     "opt/conda/lib/libz.so": b"1234567",
     "opt/conda/conda-meta/broken-1-0.json": b"{",
+    "opt/conda/conda-meta/deep-1-0.json": b"[" * 100_000,
     "opt/conda/conda-meta/list-1-0.json": b"[]",
 }
 SITE = "usr/lib/python3.12/site-packages"
@@ -126,6 +127,7 @@ CASES = {
         [("conda zlib 1.3 linux-64 /opt/conda", "/opt/conda/lib/libz.so", 7)],
         [
             "`opt/conda/conda-meta/broken-1-0.json` is no record of conda's",
+            "`opt/conda/conda-meta/deep-1-0.json` is no record of conda's",
             "`opt/conda/conda-meta/list-1-0.json` is no record of conda's",
         ],
     ),

@@ -75,6 +75,27 @@ def test_damage_is_told(image_files, tmp_path) -> None:
     )
 
 
+ENDLESS = """CREATE VIEW Packages AS WITH RECURSIVE n(hnum, blob) AS
+(SELECT 1, x'00' UNION ALL SELECT hnum + 1, x'00' FROM n) SELECT * FROM n"""
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ("CREATE TABLE Other (x)", "it has no table of packages"),
+        (ENDLESS, "it has no table of packages"),
+        ("CREATE TABLE Packages (hnum, blob); INSERT INTO Packages VALUES (1, 'text')", "a header is no bytes"),
+        ("CREATE TABLE Packages (hnum)", "no such column: blob"),
+    ],
+)
+def test_a_database_of_something_else(image_files, tmp_path, script, why) -> None:
+    connection = sqlite3.connect(tmp_path / "db")
+    connection.executescript(script)
+    connection.close()
+    files = image_files({"var/lib/rpm/rpmdb.sqlite": (tmp_path / "db").read_bytes()})
+    assert read(files) == Told(unread=(f"RPM's database `/var/lib/rpm/rpmdb.sqlite` is damaged: {why}",))
+
+
 def test_a_header() -> None:
     assert parse_header(header({1000: "x", 1117: ["a", "b"], 1003: [1, 2], 9: []})) == Header(
         {1003: (1, 2)}, {9: (), 1000: ("x",), 1117: ("a", "b")}

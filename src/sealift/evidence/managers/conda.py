@@ -31,6 +31,6 @@ def read(files: ImageFiles) -> Told:
                     paths=[f"{shown}/{each}" for each in value.get("files", ())],
                 )
             )
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             unread.append(f"`{os.fsdecode(path)}` is no record of conda's")
     return Told(listed=tuple(listed), unread=tuple(unread))

@@ -42,7 +42,7 @@ def read(files: ImageFiles) -> Told:
             seen.add(row)
             try:
                 listed += [_listed(header) for header in headers(_with_log(files, row, f"{folder}/rpmdb.sqlite-wal"))]
-            except (sqlite3.Error, struct.error, ValueError) as error:
+            except (sqlite3.Error, struct.error, ValueError, TypeError) as error:
                 unread.append(f"RPM's database `{folder}/rpmdb.sqlite` is damaged: {error}")
         for name, form in OTHER_FORMS.items():
             other = files.file(f"{folder}/{name}")
@@ -53,12 +53,17 @@ def read(files: ImageFiles) -> Told:
 
 
 def headers(database: bytes) -> Iterator[Header]:
-    """The headers of installed packages. sqlite3.Error, struct.error or ValueError where the database is damaged."""
+    """The headers of installed packages. sqlite3.Error, struct.error, ValueError or TypeError where it is damaged."""
     # A database in memory has no log beside it, and says so in these two bytes (sqlite.org/fileformat2.html).
     connection = sqlite3.connect(":memory:")
     try:
         connection.deserialize(database[:18] + b"\1\1" + database[20:])
+        # A view could compute without end.
+        if connection.execute("SELECT type FROM sqlite_master WHERE name = 'Packages'").fetchone() != ("table",):
+            raise ValueError("it has no table of packages")
         for (blob,) in connection.execute("SELECT blob FROM Packages ORDER BY hnum"):
+            if not isinstance(blob, bytes):
+                raise TypeError("a header is no bytes")
             yield parse_header(blob)
     finally:
         connection.close()
