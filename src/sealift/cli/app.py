@@ -36,6 +36,7 @@ COMMANDS = {
     "exec": ("run", "run a command in the image"),
     "shell": ("run", "open a shell in the image"),
     "test": ("run", "run the image's %test"),
+    "new": ("new", "write a definition file to begin with"),
     "parse": ("parse", "show what a definition file says, and what is wrong with it"),
     "lint": ("lint", "say what will bite when a definition file is built, kept, moved or run"),
     "inspect": ("inspection", "show what an image says of itself"),
