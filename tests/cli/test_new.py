@@ -64,6 +64,9 @@ def test_what_each_promises(name: str, here: Path, capsys: pytest.CaptureFixture
     (here / "x.def").write_text(text)
     assert main(["parse", "x.def"]) == 0
     assert capsys.readouterr().err == ""
+    assert main(["lint", "x.def"]) == 0
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "nothing found; 2 ignored\n")
     sections = re.findall(r"(?m)^%(\w+)", text)
     assert sections == ["arguments", "labels", "help", "environment", "post", "runscript", "test"]
     assert re.findall(r"[=@:]latest|==\d", text) == []

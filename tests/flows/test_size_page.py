@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -184,3 +186,25 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(page: Page, address: str, d
     assert f"/opt/{HOSTILE}/x" in areas(page)
     colour = page.value("getComputedStyle(document.body).backgroundColor")
     assert colour == ("rgb(21, 24, 28)" if dark else "rgb(253, 253, 251)")
+
+
+@pytest.mark.needs("mksquashfs")
+def test_areas_as_stored(page: Page, session_folder: Path) -> None:
+    """In a squashfs what can be compressed takes less of the image file than what cannot."""
+    assert page.value("document.getElementById('measure').parentElement.hidden")
+    folder = session_folder / "size-page-squashfs"
+    folder.mkdir()
+    write_root(folder / "root", {"plain": b"p" * 300_000, "random": os.urandom(100_000)})
+    options = ("-quiet", "-no-progress", "-no-fragments")
+    subprocess.run(["mksquashfs", folder / "root", folder / "x.sqfs", *options], check=True)
+    sizes = measured(folder / "x.sqfs")
+    (folder / "page.html").write_bytes(render(sizes, report(sizes, folders=10)))
+    page.open(f"file://{folder}/page.html")
+    page.asked.pop()
+    assert max(areas(page).items(), key=lambda each: each[1])[0] == "/plain"
+    assert texts(page, "#folder th") == ["Name", "Files", "Bytes", "Stored", "Package", "Left"]
+    page.value("document.getElementById('measure').value = 'stored'")
+    page.value("document.getElementById('measure').dispatchEvent(new Event('change'))")
+    found = areas(page)
+    assert found["/random"] > 50 * found.get("/plain", 0)
+    assert page.value("document.getElementById('total').textContent").startswith("400.0 kB in 2 files, which take 100.")
