@@ -124,8 +124,10 @@ def test_an_address_with_a_folder_opens_there(page: Page, address: str) -> None:
     page.open(f"{address}#/{SITE}")
     assert texts(page, "#folder tbody tr td:first-child") == ["big/", "big-1.dist-info/"]
     page.open("about:blank")
-    page.open(f"{address}#/no/such/folder")
-    assert texts(page, "#crumbs button") == ["/"]
+    for wrong in ("/no/such/folder", "/%E0%A4%A", "/usr/bin/tool/x"):
+        page.open("about:blank")
+        page.open(f"{address}#{wrong}")
+        assert texts(page, "#crumbs button") == ["/"]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 // The data: a folder is [name, [children]], a file [name, bytes, stored or null, package or -1, leftover or -1].
 const data = JSON.parse(document.getElementById("data").textContent);
 const at = (id) => document.getElementById(id);
-const BIGGEST = 4000; // tiles: more cannot be told apart, and cost time
+const PARTS = 40000; // of the map: what is smaller than one of them is not drawn
 const HEAD = 18; // pixels for a folder's name
 const TABLE = 100; // lines of a table before one asks for more
 
@@ -131,10 +131,9 @@ let hits = null;
 function draw() {
   const map = at("map");
   const pieces = document.createDocumentFragment();
-  let count = 0;
+  const least = Math.max(3, Math.sqrt((map.clientWidth * map.clientHeight) / PARTS));
   const place = (first, box) => {
-    if (box.w < 3 || box.h < 3 || count >= BIGGEST) return;
-    count += 1;
+    if (box.w < least || box.h < least) return;
     let node = first;
     let name = node.name;
     while (node.children && node.children.length === 1 && node.children[0].children) {
@@ -318,7 +317,8 @@ function ask(text) {
 // ── start ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 function fromAddress() {
-  const path = decodeURI(location.hash.slice(1));
+  let path = location.hash.slice(1);
+  try { path = decodeURI(path); } catch { path = "/"; } // typed by hand
   if (path.startsWith("/")) zoom(find(path) || root, true);
   else if (!path) zoom(root, true);
 }
