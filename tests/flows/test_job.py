@@ -137,6 +137,17 @@ def test_when_one_rank_fails_the_others_end_and_its_code_is_the_jobs(site: Site,
     assert told[0]["output"] == str(site.here / f"app-{number}.out")
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_it_does_not_matter_what_a_job_was_sent_with(site: Site, engine: str) -> None:
+    """No variables, and a PATH without administrators' programs."""
+    text = site.job("--engine", engine, "--nodes", "2", "--", "sh", "-c", 'echo "$HOME" >rank-$SLURM_PROCID')
+    (site.here / "job.sbatch").write_bytes(text.stdout)
+    number = site("sbatch", "--parsable", "--export=NONE", site.here / "job.sbatch").stdout.decode().strip()
+    assert site.slurm.wait(number) == "COMPLETED", site.read("app-*.out")
+    home = site.user.environment()["HOME"]
+    assert site.read("rank-*") == {f"rank-{rank}": f"{home}\n" for rank in (0, 1)}
+
+
 def test_a_signal_is_an_exit_code_above_128(site: Site) -> None:
     done = site.job("--engine", "embedded", "--submit", "--wait", "--", "sh", "-c", "kill -SEGV $$")
     assert done.returncode == 139, done.stderr
@@ -355,6 +366,7 @@ ONE_MACHINE = ("--env", "UCX_POSIX_USE_PROC_LINK=n")
     [
         pytest.param("apptainer", 3, 2, (), marks=pytest.mark.needs("apptainer")),
         ("embedded", 3, 2, ONE_MACHINE),
+        pytest.param("embedded", 1, 3, ("--mpi-model", "bind"), marks=pytest.mark.needs("mpich")),
         # All in one container, and one user namespace: shared memory as without containers
         ("embedded", 1, 4, ()),
     ],
@@ -373,6 +385,8 @@ def test_ranks_of_mpi_find_each_other(
     told = [json.loads(line) for text in site.read("rank-*").values() for line in text.splitlines()]
     ranks = [(each["rank"], each["size"]) for each in told if each["kind"] == "rank"]
     assert ranks == [(rank, number) for rank in range(number)]
+    where = "/opt/sealift-host-mpi/libmpich.so.12" if "bind" in more else "/usr/lib/x86_64-linux-gnu/libmpich.so.12."
+    assert all(each["library"].startswith(where) for each in told if each["kind"] == "rank")
     assert [each["found"] == each["expected"] for each in told if each["kind"] == "allreduce"] == [True]
     assert not list(site.here.glob(".sealift-probe-*"))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from sealift.engines.clean.image import StoredImage
 from sealift.jobs.job import Job, JobImage
-from sealift.jobs.parts import part
+from sealift.jobs.parts import heredoc, part
 from sealift.jobs.words import at_run_time, command, quoted
 
 LARGE = 1_000_000_000
@@ -56,9 +56,7 @@ def _file(job: Job) -> Iterator[str]:
             yield "export SEALIFT_COPIED=yes"
         else:
             yield "# Somebody on each node takes it away, however the job ends."
-            yield "IFS= read -r -d '' keeper <<'KEEPER' || :"
-            yield from part("keeper").splitlines()
-            yield "KEEPER"
+            yield from heredoc("keeper", tuple(part("keeper").splitlines()))
             yield f"coproc COPIES {{ exec {command(each_node())} \\"
             yield '    bash -c "$keeper" keeper "$copy"; }'
             yield "keepers=$COPIES_PID keep=${COPIES[1]}"
@@ -100,14 +98,8 @@ def _shifter(job: Job) -> Iterator[str]:
 def each_node() -> tuple[str, ...]:
     """`srun` with one task on each node, beside all others."""
     return (
-        *(
-            "srun",
-            "--overlap",
-            "--export=ALL",
-            "--mpi=none",
-            "--cpu-bind=none",
-            f"--nodes={at_run_time('SLURM_NNODES')}",
-        ),
+        *("srun", "--overlap", "--export=ALL", "--mpi=none", "--cpu-bind=none"),
+        f"--nodes={at_run_time('SLURM_NNODES')}",
         *(f"--ntasks={at_run_time('SLURM_NNODES')}", "--ntasks-per-node=1"),
         f"--cpus-per-task={at_run_time('SLURM_CPUS_ON_NODE')}",
     )

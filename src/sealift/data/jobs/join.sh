@@ -9,5 +9,5 @@ exec "${join[@]}" /bin/sh -c '
     cd "$1" 2>/dev/null || cd /
     shift
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-    unset LD_LIBRARY_PATH TMPDIR SEALIFT_IMAGE SEALIFT_OFFSET SEALIFT_CONTAINERS
+    unset LD_LIBRARY_PATH TMPDIR SEALIFT_IMAGE SEALIFT_OFFSET SEALIFT_COPIED SEALIFT_CONTAINERS
     exec "$@"' sh #@FOLDER@ #@COMMAND@

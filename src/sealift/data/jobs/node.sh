@@ -5,6 +5,8 @@
 # SEALIFT_IMAGE is a SIF or squashfs whose root file system begins at byte SEALIFT_OFFSET.
 set -euo pipefail
 umask 022
+# Where administrators' programs lie, which ordinary users often do not have on their PATH: pivot_root, ldconfig
+export PATH=$PATH:/usr/sbin:/sbin
 
 stop() {
     printf 'sealift: %s: %s\n' "${SLURMD_NODENAME:-$HOSTNAME}" "$*" >&2
@@ -79,7 +81,7 @@ mount_image() {
         return
     fi
     for name in squashfuse_ll squashfuse; do
-        program=$(PATH=$PATH:/usr/libexec/apptainer/bin:/usr/local/libexec/apptainer/bin:/usr/sbin:/sbin type -P $name) && break
+        program=$(PATH=$PATH:/usr/libexec/apptainer/bin:/usr/local/libexec/apptainer/bin type -P $name) && break
     done
     [[ -n $program ]] || stop "squashfuse is not installed: without it an ordinary user can mount no image"
     # In the foreground, so that it ends with the container.
@@ -112,7 +114,7 @@ bind_driver() {
         [[ ! -e $base/libs/$name ]] || continue
         : >"$base/libs/$name"
         mount --bind "$path" "$base/libs/$name"
-    done < <(PATH=$PATH:/usr/sbin:/sbin ldconfig -p | grep -E "^[[:space:]]*($wanted)" | grep -E 'x86-64|AArch64')
+    done < <(ldconfig -p | grep -E "^[[:space:]]*($wanted)" | grep -E 'x86-64|AArch64')
     [[ -n $(ls -A "$base/libs") ]] || echo "sealift: this node has no libraries of the GPU's driver" >&2
     while read -r kind name; do
         case $kind in
