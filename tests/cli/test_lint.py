@@ -221,3 +221,21 @@ def test_a_rule_is_explained(capsys):
     assert all(f"  {rule.id} " in capsys.readouterr().out for rule in RULES[:1])
     assert main(["lint", "--explain", "pip-unpined"]) == 2
     assert capsys.readouterr().err.splitlines()[1] == "hint: did you mean `pip-unpinned`?"
+
+
+def test_what_is_known_of_a_site_is_used(here, capsys):
+    (here / "a.def").write_text(
+        "Bootstrap: docker\nFrom: nvidia/cuda:13.0.1-runtime-ubuntu24.04\n\n%post\n"
+        "    export TORCH_CUDA_ARCH_LIST=7.0\n"
+        "    curl -fsSL -o /tmp/x.sh https://example.org/x-linux-x86_64.sh\n"
+    )
+    said = {}
+    for site in ("perlmutter-gpu", "vista", "frontier"):
+        main(["lint", "--select", "gpu,portability", "--site", site, "--format", "json", "a.def"])
+        findings = json.loads(capsys.readouterr().out)["files"][0]["findings"]
+        said[site] = [one["rule"] for one in findings]
+    assert said == {
+        "perlmutter-gpu": ["gpu-generation-missing"],
+        "vista": ["gpu-generation-missing", "architecture-of-another-site"],
+        "frontier": ["gpu-of-another-vendor"],
+    }

@@ -7,10 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sealift.lint.catalogue import BY_ID, RULES
+from sealift.lint.values import Settings
 
 FILE = Path(__file__).parent / "labels.toml"
 ENOUGH = 50
 """So many findings of a rule are read; of one that has fewer, all."""
+
+SETTINGS = Settings(
+    site=("perlmutter-gpu", "perlmutter"),
+    facts={
+        "gpu.vendor": "nvidia",
+        "gpu.cuda": "13.0",
+        "gpu.driver": "580.105.08",
+        "gpu.capability": "8.0",
+        "node.architecture": "amd64",
+        "mpi.families": "mpich",
+    },
+)
+"""All rules were asked, those of a site as for this one."""
 
 _HEAD = f"""\
 # How often the linter is wrong

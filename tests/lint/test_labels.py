@@ -10,9 +10,8 @@ import pytest
 
 from sealift.lint.catalogue import BY_ID
 from sealift.lint.check import lint
-from sealift.lint.values import Settings
 from tests.ground.install import CHECKOUT
-from tests.lint.labels import ENOUGH, load, precision_page
+from tests.lint.labels import ENOUGH, SETTINGS, load, precision_page
 
 CORPUS = os.environ.get("SEALIFT_TEST_CORPUS")
 
@@ -39,7 +38,7 @@ def test_the_page_of_precision_is_counted_from_the_labels() -> None:
 def test_the_rules_find_what_was_read_and_little_else() -> None:
     found: dict[str, set[str]] = defaultdict(set)
     for path in sorted(Path(CORPUS or "").glob("defs/*.def")):
-        report = lint(path.read_bytes(), settings=Settings(site=("perlmutter",)))
+        report = lint(path.read_bytes(), settings=SETTINGS)
         for one in report.findings:
             found[one.rule.id].add(f"{path.stem}:{one.where.line}")
     labels = load()

@@ -21,7 +21,8 @@ OF_NO_LINT = {"unused-argument", "empty-stage", "not-a-definition-file"}
 
 def found(text: str, rule: Rule) -> tuple[Finding, ...]:
     site = (rule.site,) if rule.site else ()
-    return lint(text.encode("utf-8", "surrogateescape"), settings=Settings(site=site)).findings
+    settings = Settings(site=site, facts=rule.facts)
+    return lint(text.encode("utf-8", "surrogateescape"), settings=settings).findings
 
 
 def grave(text: str, rule: Rule) -> list[str]:

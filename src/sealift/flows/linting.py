@@ -15,7 +15,8 @@ from sealift.lint.catalogue import BY_ID
 from sealift.lint.check import Report, lint
 from sealift.lint.fix import fix
 from sealift.lint.settings import FILE_NAME, ProjectSettings, known, read_settings
-from sealift.lint.values import LEVELS, Finding, Level, Settings
+from sealift.lint.values import LEVELS, SITE_FACTS, Finding, Level, Settings
+from sealift.sites.profile import Profile
 
 STDIN = "-"
 STDIN_NAME = "<stdin>"
@@ -97,11 +98,13 @@ def _merged(request: LintRequest, project: ProjectSettings) -> Settings:
     select = known(_listed(request.select), where="`--select`") or project.select
     ignored = dict.fromkeys(known(_listed(request.ignore), where="`--ignore`"), f"ignored on {_ON_THE_COMMAND_LINE}")
     site = request.site or project.site
+    profile = _profile(site, request.environment) if site else None
     return Settings(
         select=select,
         ignore={**project.ignore, **ignored},
-        levels=dict(project.levels),
-        site=_site_names(site, request.environment) if site else (),
+        levels=project.levels,
+        site=_names(profile) if profile is not None else (),
+        facts={key: profile.text(key) for key in SITE_FACTS} if profile is not None else {},
         origin=project.origin or _ON_THE_COMMAND_LINE,
     )
 
@@ -110,13 +113,16 @@ def _listed(words: tuple[str, ...]) -> list[str]:
     return [name.strip() for word in words for name in word.split(",") if name.strip()]
 
 
-def _site_names(name: str, environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The names of the site and of those whose facts it shares."""
+def _profile(name: str, environment: Mapping[str, str]) -> Profile:
     from datetime import UTC, datetime
 
     from sealift.flows.sites import find_site
 
-    profile = find_site(name, environment, today=datetime.now(tz=UTC).date().isoformat())
+    return find_site(name, environment, today=datetime.now(tz=UTC).date().isoformat())
+
+
+def _names(profile: Profile) -> tuple[str, ...]:
+    """The names of the site and of those whose facts it shares."""
     stems = (os.path.basename(file).removesuffix(".toml") for file in profile.files)
     return tuple(dict.fromkeys((profile.name, *profile.aliases, *stems)))
 

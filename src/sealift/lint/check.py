@@ -31,7 +31,7 @@ def lint(data: bytes, *, file: str = "definition file", settings: Settings | Non
     settings = settings or Settings()
     text = decode(data)
     checked = check(data, file=file)
-    recipe = Recipe(checked, text, site=settings.site)
+    recipe = Recipe(checked, text, site=settings.site, facts=settings.facts)
     ignores = ignores_in(text, file)
     rules = tuple(asked(settings))
     findings = [one for rule in rules for one in _findings(rule, recipe, file, settings)]
@@ -49,7 +49,7 @@ def asked(settings: Settings) -> Iterator[Rule]:
     for rule in RULES:
         if settings.select and rule.id not in settings.select and rule.family not in settings.select:
             continue
-        if rule.site and rule.site not in settings.site:
+        if rule.site and rule.site not in (*settings.site, "any" if settings.site else ""):
             continue
         yield rule
 

@@ -39,7 +39,7 @@ def explain(rule: Rule) -> str:
     """The page as plain text."""
     facts = f"{rule.level} · {rule.family}" + (" · can be fixed" if rule.fixes else "")
     if rule.site:
-        facts += f" · with --site {rule.site}"
+        facts += f" · with --site {'NAME' if rule.site == 'any' else rule.site}"
     return "\n".join(
         (
             f"{rule.id}: {_sentence(rule.title)}",
@@ -111,7 +111,7 @@ def _cell(text: str) -> str:
 
 
 def _entry(rule: Rule) -> str:
-    site = f" Asked with `--site {rule.site}` alone." if rule.site else ""
+    site = f" Asked with `--site {'NAME' if rule.site == 'any' else rule.site}` alone." if rule.site else ""
     return (
         f"### {rule.id}\n\n"
         + "\n".join(textwrap.wrap(f"**{rule.title}.** {rule.reason}{site}", 118, break_on_hyphens=False))

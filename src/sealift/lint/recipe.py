@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 from sealift.deffile.arguments import defaults_of, find_placeholders, replace_placeholders
@@ -33,12 +33,15 @@ _SHELL = re.compile(r"(?:\S*/)?(?:env\s+)?(?:\S*/)?(sh|bash|dash|ash|ksh|zsh)\b"
 
 
 class Recipe:
-    """One file. `settings` of the site stand in `site`."""
+    """One file, with what is known of the site that it is for."""
 
-    def __init__(self, checked: Checked, text: str, *, site: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, checked: Checked, text: str, *, site: tuple[str, ...] = (), facts: Mapping[str, str] | None = None
+    ) -> None:
         self.checked = checked
         self.text = text
         self.site = site
+        self.facts = facts or {}
         reading = checked.reading
         self.stages = tuple(
             StageView(self, number, source, len(reading.sources))

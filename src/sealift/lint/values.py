@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -18,6 +18,9 @@ LEVELS: tuple[Level, ...] = ("note", "warning", "error")
 Family = Literal[
     "language", "shell", "pinning", "size", "security", "portability", "python", "gpu", "mpi", "nersc", "tested", "lint"
 ]
+
+SITE_FACTS = ("gpu.vendor", "gpu.cuda", "gpu.driver", "gpu.capability", "node.architecture", "mpi.families")
+"""The facts of a site's profile that rules ask for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +64,9 @@ class Rule:
     fixes: bool = False
     """Can `--fix` mend it?"""
     site: str = ""
-    """Asked only for this site, or one that stands on it."""
+    """Asked only for this site, or one that stands on it; `any` for every site, of which facts are known."""
+    facts: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """What its examples suppose of the site."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +94,10 @@ class Settings:
     """What applies to a file. `select` empty means all rules; `ignore` maps IDs to reasons."""
 
     select: frozenset[str] = frozenset()
-    ignore: dict[str, str] = field(default_factory=dict)
-    levels: dict[str, Level] = field(default_factory=dict)
+    ignore: Mapping[str, str] = field(default_factory=dict)
+    levels: Mapping[str, Level] = field(default_factory=dict)
     site: tuple[str, ...] = ()
     """The site's name with those of the profiles that it stands on."""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """What the site's profile says, by the keys of `SITE_FACTS`."""
     origin: str = ""

@@ -10,6 +10,7 @@ from sealift.lint.recipe import Recipe
 from sealift.lint.rules.portability import assigned
 from sealift.lint.tools import downloads, installs, listed
 from sealift.lint.values import Hit, Rule
+from sealift.shell.follow import UNKNOWN
 
 _DRIVER = re.compile(
     r"(nvidia-driver(-\S+)?|nvidia-\d{3}(-\S+)?|cuda-drivers(-\S+)?|nvidia-utils-\S+|nvidia-kernel\S*|nvidia-dkms\S*"
@@ -19,6 +20,9 @@ _DRIVER = re.compile(
 _TOOLKIT = re.compile(
     r"(nvidia-cuda-toolkit|cuda-toolkit(-\S+)?|cuda-libraries\S*|cuda-runtime\S*|cuda-compiler\S*|cuda-nvcc\S*|cuda)$"
 )
+
+_WHEEL = re.compile(r"(?:whl/|\+)cu(\d\d)\d\b|\bcupy-cuda(\d\d)x|\bjax\[cuda(\d\d)|\bnvidia-[a-z-]+-cu(\d\d)\b")
+"""What tells a wheel's CUDA, by its major version."""
 
 
 def _driver(recipe: Recipe) -> Iterator[Hit]:
@@ -117,10 +121,7 @@ def _mixed(recipe: Recipe) -> Iterator[Hit]:
     for stage in recipe.stages:
         major = stage.base.cuda.partition(".")[0]
         for one in installs(stage.calls, "pip", "uv"):
-            text = " ".join(one.call.texts)
-            found = re.search(
-                r"(?:whl/|\+)cu(\d\d)\d\b|\bcupy-cuda(\d\d)x|\bjax\[cuda(\d\d)|\bnvidia-[a-z-]+-cu(\d\d)\b", text
-            )
+            found = _WHEEL.search(" ".join(one.call.texts))
             if found and major:
                 wheel = next(group for group in found.groups() if group)
                 if wheel != major:
@@ -131,6 +132,99 @@ def _mixed(recipe: Recipe) -> Iterator[Hit]:
                         "with a base without",
                     )
                     break
+
+
+def _too_new(recipe: Recipe) -> Iterator[Hit]:
+    stage, newest = recipe.last, recipe.facts.get("gpu.cuda", "")
+    if stage is None or not re.fullmatch(r"\d+(\.\d+)?", newest):
+        return
+    name, major = recipe.site[0], int(newest.partition(".")[0])
+    driver = recipe.facts.get("gpu.driver", "") or "its driver"
+    if stage.base.cuda and int(stage.base.cuda.partition(".")[0]) > major:
+        yield stage.hit_header(
+            "from",
+            f"`{stage.base.text}` has CUDA {stage.base.cuda}; the driver of {name} ({driver}) runs CUDA {newest} at "
+            "most",
+            f"take a base with CUDA {major}",
+        )
+    for one in installs(stage.calls, "pip", "uv"):
+        found = _WHEEL.search(" ".join(one.call.texts))
+        wheel = next((group for group in found.groups() if group), "") if found else ""
+        if wheel and int(wheel) > major:
+            yield one.call.hit(
+                f"these wheels are for CUDA {wheel}; the driver of {name} ({driver}) runs CUDA {newest} at most",
+                f"take wheels for CUDA {major}",
+            )
+
+
+def _capability(recipe: Recipe) -> Iterator[Hit]:
+    found = re.fullmatch(r"(\d+)\.(\d)", recipe.facts.get("gpu.capability", ""))
+    if found is None:
+        return
+    have = int(found[1]) * 10 + int(found[2])
+    for script in recipe.scripts("post", "appinstall"):
+        for run in script.runs:
+            texts = [*run.texts, *(f"{one.name}={run.variables.get(one.name, '')}" for one in run.command.assignments)]
+            for text in texts:
+                named = _compiled_for(text) if UNKNOWN not in text else []
+                if named and not any(_runs_on(one, have) for one in named):
+                    yield script.hit(
+                        run.start,
+                        run.end,
+                        f"this compiles for {_generations(named)}, and the GPUs of {recipe.site[0]} have "
+                        f"{have // 10}.{have % 10}: "
+                        "no kernel in it runs there",
+                        f"add the site's: {have // 10}.{have % 10} (sm_{have})",
+                    )
+                    break
+
+
+def _compiled_for(text: str) -> list[str]:
+    """The targets that a setting or an option of a compiler names: `80`, `80-real`, `80-virtual`."""
+    torch = re.search(r"(?:^|[\s-])TORCH_CUDA_ARCH_LIST=[\"']?([\d.+PTX;, ]+)", text)
+    if torch:
+        entries = re.findall(r"(\d+)\.(\d)(\+PTX)?", torch[1])
+        return [f"{major}{minor}" + ("" if ptx else "-real") for major, minor, ptx in entries]
+    cmake = re.search(r"CMAKE_CUDA_ARCHITECTURES=[\"']?([\d;a-z-]+)", text)
+    if cmake:
+        return re.findall(r"\d{2,3}(?:-real|-virtual)?", cmake[1])
+    nvcc = re.search(r"(?:^|\s)-arch=sm_(\d{2,3})", text)
+    return [nvcc[1]] if nvcc else []
+
+
+def _generations(targets: list[str]) -> str:
+    numbers = [int(re.sub(r"\D", "", target)) for target in targets]
+    return ", ".join(dict.fromkeys(f"{number // 10}.{number % 10}" for number in numbers))
+
+
+def _runs_on(target: str, have: int) -> bool:
+    """Binaries run on the same major generation, from their minor one on; what holds PTX, on all that are newer."""
+    number = int(re.sub(r"\D", "", target))
+    return number <= have and (not target.endswith("-real") or number // 10 == have // 10)
+
+
+def _other_vendor(recipe: Recipe) -> Iterator[Hit]:
+    stage, vendor = recipe.last, recipe.facts.get("gpu.vendor", "").lower()
+    if stage is None or vendor not in ("nvidia", "amd", "intel", "none"):
+        return
+    name = stage.base.name
+    of = (
+        "nvidia"
+        if stage.base.cuda or name.startswith(("nvidia/", "nvcr.io/"))
+        else "amd"
+        if name.startswith("rocm/")
+        else ""
+    )
+    if of and of != vendor and stage.base.is_registry:
+        site = (
+            "no GPUs" if vendor == "none" else f"GPUs of {vendor.upper() if vendor == 'amd' else vendor.capitalize()}"
+        )
+        yield stage.hit_header(
+            "from",
+            f"`{stage.base.text}` is for GPUs of {'NVIDIA' if of == 'nvidia' else 'AMD'}, and {recipe.site[0]} has "
+            f"{site}",
+            "take a base for the site's GPUs, or one without",
+        )
 
 
 _TORCH = "/opt/venv/bin/pip install --no-cache-dir --index-url https://download.pytorch.org/whl/cu126 torch==2.7.1"
@@ -223,5 +317,49 @@ RULES: tuple[Rule, ...] = (
             post=_TORCH,
         ),
         look=_mixed,
+    ),
+    Rule(
+        id="cuda-newer-than-site",
+        family="gpu",
+        level="error",
+        title="CUDA is newer than the site's driver can run",
+        reason="A driver runs programs of its own major version of CUDA and of older ones. A newer one ends with "
+        "`CUDA driver version is insufficient for CUDA runtime version`, in the job, after the queue.",
+        remedy="Take a base and wheels of the major version that `sealift sites NAME` shows as `gpu.cuda`, or an "
+        "older one.",
+        bad=post("nvcc --version", "Bootstrap: docker\nFrom: nvidia/cuda:13.0.1-runtime-ubuntu24.04\n"),
+        good=post("nvcc --version", "Bootstrap: docker\nFrom: nvidia/cuda:12.6.3-runtime-ubuntu24.04\n"),
+        look=_too_new,
+        site="any",
+        facts={"gpu.cuda": "12.4", "gpu.driver": "550.54.15"},
+    ),
+    Rule(
+        id="gpu-generation-missing",
+        family="gpu",
+        level="error",
+        title="The program is compiled for other GPUs than the site's",
+        reason="A kernel that is compiled for one generation runs on that generation, and where it holds PTX on "
+        "newer ones. Elsewhere the program ends with `no kernel image is available for execution on the "
+        "device`.",
+        remedy="Name the site's generation too: 8.0 for A100, 9.0 for H100 and GH200. `sealift sites NAME` shows "
+        "it as `gpu.capability`.",
+        bad=file(CUDA, post="export TORCH_CUDA_ARCH_LIST='9.0'"),
+        good=file(CUDA, post="export TORCH_CUDA_ARCH_LIST='8.0;9.0'"),
+        look=_capability,
+        site="any",
+        facts={"gpu.capability": "8.0"},
+    ),
+    Rule(
+        id="gpu-of-another-vendor",
+        family="gpu",
+        level="error",
+        title="The base is for GPUs that the site does not have",
+        reason="CUDA runs on NVIDIA's GPUs, ROCm on AMD's.",
+        remedy="Take a base for the site's GPUs, or one without.",
+        bad=post("echo ok", "Bootstrap: docker\nFrom: rocm/pytorch:rocm6.3_ubuntu24.04_py3.12_pytorch_release_2.4.0\n"),
+        good=post("echo ok", "Bootstrap: docker\nFrom: nvidia/cuda:12.6.3-runtime-ubuntu24.04\n"),
+        look=_other_vendor,
+        site="any",
+        facts={"gpu.vendor": "nvidia"},
     ),
 )

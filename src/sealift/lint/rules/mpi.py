@@ -112,7 +112,41 @@ def _mpirun(recipe: Recipe) -> Iterator[Hit]:
                 break
 
 
+def _not_of_site(recipe: Recipe) -> Iterator[Hit]:
+    stage, families = recipe.last, recipe.facts.get("mpi.families", "").lower()
+    if stage is None or not families:
+        return
+    for one in installs(stage.calls, "apt", "yum", "zypper", "apk"):
+        for field in one.packages:
+            found = re.match(r"(?:lib)?(openmpi|mpich)(?!\S*(?:doc|common))", field.text)
+            if found and found[1] not in families:
+                name = {"openmpi": "Open MPI", "mpich": "MPICH"}[found[1]]
+                yield one.call.hit(
+                    f"`{field.text}` is {name}, and {recipe.site[0]} swaps in another family: {families}",
+                    "build an MPI of the site's family: sealift sites " + recipe.site[0],
+                )
+                return
+
+
 RULES: tuple[Rule, ...] = (
+    Rule(
+        id="mpi-not-of-site",
+        family="mpi",
+        level="warning",
+        title="MPI is of another family than the site's",
+        reason="Where a site puts its own MPI in the place of the image's, both must be of one family: MPICH's "
+        "library is `libmpi.so.12`, Open MPI's `libmpi.so.40`, and their interfaces differ. With the wrong "
+        "one nothing is replaced: each rank is alone, or the network is TCP.",
+        remedy="Build MPICH where the site has Cray MPICH, Open MPI where it has that. Open MPI 5 with its own "
+        "PMIx and libfabric also starts with `srun --mpi=pmix`, without the site's MPI.",
+        bad=post(
+            "apt-get update\napt-get install -y --no-install-recommends libopenmpi-dev\nrm -rf /var/lib/apt/lists/*"
+        ),
+        good=post("cd /tmp/mpich-3.4.3\n./configure --prefix=/usr/local --with-device=ch4:ofi"),
+        look=_not_of_site,
+        site="any",
+        facts={"mpi.families": "mpich"},
+    ),
     Rule(
         id="mpi-static",
         family="mpi",

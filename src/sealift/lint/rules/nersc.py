@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from sealift.deffile.characters import short
 from sealift.lint.examples import UBUNTU, file, post
 from sealift.lint.recipe import Recipe
-from sealift.lint.tools import installs
 from sealift.lint.values import Hit, Rule
 from sealift.shell.follow import UNKNOWN
 
@@ -86,18 +85,6 @@ def _musl(recipe: Recipe) -> Iterator[Hit]:
         )
 
 
-def _open_mpi(recipe: Recipe) -> Iterator[Hit]:
-    stage = recipe.last
-    for one in installs(stage.calls, "apt", "yum") if stage is not None else ():
-        names = [field.text for field in one.packages if re.match(r"(lib)?openmpi", field.text)]
-        if names:
-            yield one.call.hit(
-                "the site's MPI is of MPICH's family, and cannot take Open MPI's place",
-                "build MPICH 3.4.3 or newer; or start Open MPI with PMIx: see `sealift sites perlmutter`",
-            )
-            return
-
-
 RULES: tuple[Rule, ...] = (
     Rule(
         id="image-in-home",
@@ -136,23 +123,6 @@ RULES: tuple[Rule, ...] = (
         bad=post("echo ok", "Bootstrap: docker\nFrom: alpine:3.22.1\n"),
         good=post("echo ok", UBUNTU),
         look=_musl,
-        site="perlmutter",
-    ),
-    Rule(
-        id="open-mpi-at-nersc",
-        family="nersc",
-        level="warning",
-        title="Open MPI where the site swaps in MPICH",
-        reason="Perlmutter's engines replace the image's `libmpi.so.12` (MPICH's) by Cray MPICH. Open MPI's "
-        "library has another name and another interface, so nothing is replaced: each rank is alone, or the "
-        "network is TCP.",
-        remedy="Build MPICH in the image. Open MPI 5 with its own PMIx and libfabric works with `srun --mpi=pmix`, "
-        "without the site's modules.",
-        bad=post(
-            "apt-get update\napt-get install -y --no-install-recommends libopenmpi-dev\nrm -rf /var/lib/apt/lists/*"
-        ),
-        good=post("cd /tmp/mpich-3.4.3\n./configure --prefix=/usr/local --with-device=ch4:ofi"),
-        look=_open_mpi,
         site="perlmutter",
     ),
 )

@@ -11,7 +11,7 @@ from sealift.lint.calls import Call
 from sealift.lint.examples import UBUNTU, file, post
 from sealift.lint.paths import folders_of, inside
 from sealift.lint.recipe import RUN_SCRIPTS, TEST_SCRIPTS, Recipe, ScriptView
-from sealift.lint.tools import actions, installs
+from sealift.lint.tools import actions, downloads, installs
 from sealift.lint.values import Edit, Hit, Rule
 from sealift.shell.follow import UNKNOWN
 from sealift.shell.values import Parameter, Simple, Word
@@ -369,7 +369,38 @@ def _in_tmp(recipe: Recipe) -> Iterator[Hit]:
                         )
 
 
+def _other_architecture(recipe: Recipe) -> Iterator[Hit]:
+    site = recipe.facts.get("node.architecture", "")
+    other = {"arm64": r"x86[_-]64|amd64|linux64|linux-64|x64", "amd64": r"aarch64|arm64"}.get(site)
+    if other is None:
+        return
+    for stage in recipe.stages:
+        for one in downloads(stage.calls):
+            found = re.search(rf"(?<![a-z0-9])({other})(?![a-z0-9])", one.url.lower())
+            if found and one.call.run.certain:
+                yield one.call.hit_field(
+                    one.field,
+                    f"this is for {found[1]}, and the nodes of {recipe.site[0]} are {site}",
+                    "take the file for the processor that builds: $(uname -m)",
+                )
+
+
 RULES: tuple[Rule, ...] = (
+    Rule(
+        id="architecture-of-another-site",
+        family="portability",
+        level="error",
+        title="A download is for another processor than the site's",
+        reason="The nodes of some sites are of Arm (GH200, Grace), those of others x86-64. A program for the other "
+        "one ends with `Exec format error`.",
+        remedy="Take the file that `uname -m` names, so that the recipe builds on both; build for the site with "
+        "`sealift build --arch`.",
+        bad=post("curl -fsSL -o /tmp/app.sh https://example.org/app-1.0-linux-x86_64.sh"),
+        good=post('curl -fsSL -o /tmp/app.sh "https://example.org/app-1.0-linux-$(uname -m).sh"'),
+        look=_other_architecture,
+        site="any",
+        facts={"node.architecture": "arm64"},
+    ),
     Rule(
         id="installed-in-home",
         family="portability",
