@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -20,15 +19,8 @@ from tests.ground import debian, install, layouts, mpi, services, session, users
 from tests.ground import slurm as slurm_ground
 
 
-def _hear_signals() -> None:
-    """A run in the background (`&`, nohup) has signals ignored, and the programs that tests start would inherit it."""
-    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
-        if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, handler)
-
-
 def pytest_configure(config: pytest.Config) -> None:
-    _hear_signals()
+    session.hear_signals()
     if not hasattr(config, "workerinput"):
         session.begin()
 

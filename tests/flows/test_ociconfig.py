@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -72,6 +73,15 @@ def test_entrypoint_and_command(files, base, expected):
 def test_an_image_without_a_shell_keeps_its_entrypoint():
     assert start_of(root({RUNSCRIPT: SCRIPT}, shell=False), config(Entrypoint=["/tool"])) == (["/tool"], [])
     assert start_of(root({RUNSCRIPT: SCRIPT}, shell=False), None) == ([], [])
+
+
+def test_an_image_that_lost_its_scripts_starts_without_them():
+    def without_exec(files: dict[str, bytes]) -> RecordedRoot:
+        whole = root(files)
+        return replace(whole, looks={path: look for path, look in whole.looks.items() if path != EXEC})
+
+    assert start_of(without_exec({RUNSCRIPT: SCRIPT}), None) == (INLINE, [])
+    assert start_of(without_exec(DERIVED | OWN), config(Entrypoint=ENTRYPOINT, Cmd=CMD)) == (ENTRYPOINT, CMD)
 
 
 @pytest.mark.parametrize(

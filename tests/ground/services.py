@@ -7,11 +7,14 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.ground import session, users
 
 PATIENCE = 60.0
 """Seconds until a service that does not answer is given up."""
@@ -139,3 +142,27 @@ def docker(folder: Path, *, driver: str | None = None) -> Iterator[Docker]:
     finally:
         # A container in the host's network makes this mount, and the daemon leaves it when it ends.
         subprocess.run(["umount", str(folder / "exec/netns/default")], capture_output=True, check=False)
+
+
+PODMAN_SETTINGS = """\
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+"""
+"""Debian's crun cannot do with machines that have cgroups of both versions."""
+
+
+@contextmanager
+def podman(folder: Path, as_user: users.AsUser) -> Iterator[dict[str, str]]:
+    """The variables with which the user with subuids has a Podman of his own, emptied at the end; needs "podman"."""
+    settings = folder / "containers.conf"
+    settings.write_text(PODMAN_SETTINGS)
+    # With a longer path to its socket, conmon keeps podman waiting for twenty seconds.
+    with tempfile.TemporaryDirectory(prefix="run-", dir=session.folder()) as runtime:
+        as_user.give(Path(runtime))
+        env = {"XDG_RUNTIME_DIR": runtime, "CONTAINERS_CONF": str(settings)}
+        try:
+            yield env
+        finally:
+            as_user(["podman", "system", "reset", "--force"], env=env)

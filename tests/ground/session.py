@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +14,13 @@ from pathlib import Path
 
 MARK = "SEALIFT_TEST_SESSION"
 """Environment variable with the session's folder: workers find it there, and every child process carries it."""
+
+
+def hear_signals() -> None:
+    """A run in the background (`&`, nohup) has signals ignored, and the programs that tests start would inherit it."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 def begin() -> Path:

@@ -203,6 +203,8 @@ def _loaded(wish: Wish) -> StoredImage:
     program = program_of(wish)
     if _has(program, image.reference, environment):
         return image
+    if engine == "docker":
+        _check_daemon(program, environment)
     with (
         open_store(environment, events=wish.events) as store,
         store.alone("given", f"{engine}-{image.reference.rpartition(':')[2]}", f"{text} ready for {engine}"),
@@ -252,6 +254,19 @@ def _has(program: str, name: str, environment: Mapping[str, str]) -> bool:
 
     done = run((program, "image", "inspect", "--format", "{{.Id}}", name), env=environment, accept=range(256))
     return done.code == 0
+
+
+def _check_daemon(program: str, environment: Mapping[str, str]) -> None:
+    """HostError where no daemon answers, or none that this user may talk to: before an image is packed for it."""
+    from sealift.system.process import run
+
+    done = run((program, "version", "--format", "{{.Server.Version}}"), env=environment, accept=range(256))
+    if done.code != 0:
+        said = done.err.decode(errors="replace").strip().splitlines() or ["it does not say why"]
+        raise HostError(
+            f"Docker's daemon cannot be spoken to: {said[-1]}",
+            hints=("is it running, and may you use it? see: docker info", "run it without: --engine embedded"),
+        )
 
 
 def _give(program: str, path: str, name: str, environment: Mapping[str, str], events: Events) -> None:

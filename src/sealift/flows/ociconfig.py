@@ -105,9 +105,10 @@ def start_of(root: Root, base: ImageConfig | None) -> tuple[list[str], list[str]
     script = root.look(RUNSCRIPT).content
     # Of an image of ours, what stands behind EXEC is what was there at first.
     own = entrypoint[entrypoint.index(EXEC) + 1 :] if EXEC in entrypoint else entrypoint
+    settled = [EXEC] if root.look(EXEC).kind == "file" else []
     if any(script == runscript(tuple(words), tuple(command)) for words in (entrypoint, own)):
-        return ([EXEC, *own] if has_environment(root) else own), command
-    return [EXEC, *_words_of_script(script)], []
+        return ([*settled, *own] if has_environment(root) else own), command
+    return [*settled, *_words_of_script(script)], []
 
 
 def _words_of_script(script: bytes) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -98,3 +99,6 @@ def test_runscripts_and_tests(shell: str, image: Path) -> None:
         (image / name).chmod(0o755)
     assert start("run") == (3, b"runscript<a>runscript<b c>", b"")
     assert start("test") == (3, b"test<a>test<b c>", b"")
+    # Without `#!` it is /bin/sh that reads it, whichever shell came before.
+    (image / "runscript").write_text("\nreadlink /proc/$$/exe\n")
+    assert start("run") == (0, os.path.realpath("/bin/sh").encode() + b"\n", b"")

@@ -57,19 +57,26 @@ for sealift_name in $sealift_host; do
 done
 """
 
-_STARTED = """\
+_BECOME = r"""IFS= read -r sealift_line <@PROGRAM@
+case "$sealift_line" in
+"#!"* | *ELF*) exec @PROGRAM@ "$@" ;;
+*) exec /bin/sh @PROGRAM@ "$@" ;;
+esac"""
+"""A script without `#!` is read by /bin/sh, as Apptainer has it; bash would read it itself."""
+
+_STARTED = f"""\
 if [ ! -x @PROGRAM@ ]; then
     echo @MISSING@ >&2
     exit 1
 fi
-exec @PROGRAM@ "$@\""""
+{_BECOME}"""
 
-_TESTED = """\
-if [ ! -x /.singularity.d/test ]; then
+_TESTED = f"""\
+if [ ! -x @PROGRAM@ ]; then
     echo "No test found in container, executing /bin/sh -c true"
     exit 0
 fi
-exec /.singularity.d/test "$@\""""
+{_BECOME}"""
 
 _SHELL = """\
 if [ -x /bin/bash ]; then
@@ -101,7 +108,7 @@ def _start(action: Action, app: str) -> str:
         case "shell":
             return _SHELL
         case "test" if not app:
-            return _TESTED
+            return _filled(_TESTED, PROGRAM="/.singularity.d/test")
         case "test":
             return _app(app, "test", "no tests")
         case "run" if app:

@@ -42,4 +42,8 @@ if [ ! -x '/scif/apps/my tool/scif/runscript' ]; then
     echo 'ERROR:   no runscript for contained app: my tool' >&2
     exit 1
 fi
-exec '/scif/apps/my tool/scif/runscript' "$@"
+IFS= read -r sealift_line <'/scif/apps/my tool/scif/runscript'
+case "$sealift_line" in
+"#!"* | *ELF*) exec '/scif/apps/my tool/scif/runscript' "$@" ;;
+*) exec /bin/sh '/scif/apps/my tool/scif/runscript' "$@" ;;
+esac

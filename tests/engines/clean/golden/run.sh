@@ -42,4 +42,8 @@ if [ ! -x /.singularity.d/runscript ]; then
     echo "ERROR:   there is no runscript" >&2
     exit 1
 fi
-exec /.singularity.d/runscript "$@"
+IFS= read -r sealift_line </.singularity.d/runscript
+case "$sealift_line" in
+"#!"* | *ELF*) exec /.singularity.d/runscript "$@" ;;
+*) exec /bin/sh /.singularity.d/runscript "$@" ;;
+esac

@@ -42,4 +42,8 @@ if [ ! -x /scif/apps/tool/scif/test ]; then
     echo 'ERROR:   no tests for contained app: tool' >&2
     exit 1
 fi
-exec /scif/apps/tool/scif/test "$@"
+IFS= read -r sealift_line </scif/apps/tool/scif/test
+case "$sealift_line" in
+"#!"* | *ELF*) exec /scif/apps/tool/scif/test "$@" ;;
+*) exec /bin/sh /scif/apps/tool/scif/test "$@" ;;
+esac

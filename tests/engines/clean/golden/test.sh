@@ -42,4 +42,8 @@ if [ ! -x /.singularity.d/test ]; then
     echo "No test found in container, executing /bin/sh -c true"
     exit 0
 fi
-exec /.singularity.d/test "$@"
+IFS= read -r sealift_line </.singularity.d/test
+case "$sealift_line" in
+"#!"* | *ELF*) exec /.singularity.d/test "$@" ;;
+*) exec /bin/sh /.singularity.d/test "$@" ;;
+esac
