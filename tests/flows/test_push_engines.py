@@ -11,6 +11,7 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ from tests.ground.images import mounted
 from tests.ground.layouts import write_layout
 from tests.ground.listing import full_listing
 from tests.ground.slurm import Slurm
+from tests.packs.test_engines import docker_tree
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("root", "busybox", "squashfuse")]
 
@@ -209,6 +211,32 @@ class TestRoundTrip:
             # No ordinary user can make a device: containers get the host's.
             missing={"dev/null"},
         )
+
+
+@pytest.mark.needs("docker", "umoci")
+def test_steps_have_the_same_tree_with_links_between_them(
+    built: Path, sealift, umoci, docker: services.Docker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("second.def").write_text(
+        "Bootstrap: localimage\nFrom: image.sif\n%post\n"
+        "    ln /opt/one /opt/three && rm /opt/two\n    ln /data/third /opt/linked\n    chmod 600 /opt/capped\n"
+        "    rm -r /var/lib/info && echo a file now > /var/lib/info\n"
+    )
+    assert sealift("build", "second.sif", "second.def").code == 0
+    with mounted(built / "second.sif", below=tmp_path) as root:
+        wanted = full_listing(root)
+    assert sealift("push", "--layers", "steps", "second.sif", "oci:steps:1").code == 0
+    umoci("unpack", "--image", "steps:1", tmp_path / "bundle")
+    assert full_listing(tmp_path / "bundle" / "rootfs") == wanted
+    monkeypatch.setenv("DOCKER_HOST", docker.endpoint)
+    assert sealift("push", "oci:steps:1", "docker-daemon:steps:1").code == 0
+    (found,) = json.loads(docker("image", "inspect", "steps:1").stdout)
+    # Three of the base, what the first definition file made of it, what the second changed, its metadata.
+    assert len(found["RootFS"]["Layers"]) == 6
+    with docker_tree(docker, "steps:1", tmp_path) as root:
+        # Docker takes the root directory's owner and mode from a layer that lists it, but not its time.
+        listing = full_listing(root)
+        assert listing | {b"": replace(listing[b""], mtime=0)} == wanted | {b"": replace(wanted[b""], mtime=0)}
 
 
 class TestStores:

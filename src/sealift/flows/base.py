@@ -206,8 +206,16 @@ def returned(shop: Workshop, base: Base, notes: Mapping[str, object]) -> Base:
     return replace(base, complete=True, origin=origin, noted=_noted_layers(notes), tree=tree)
 
 
+def base_notes(base: Base | None) -> dict[str, object]:
+    """What an image on one of ours notes of the layers below that: where an image has layers itself, those say it."""
+    return {"base_layers": list(base.noted)} if base is not None and base.noted and not base.layers else {}
+
+
 def _noted_layers(notes: Mapping[str, object]) -> tuple[str, ...]:
     """The digests of the layers below all that is ours."""
+    older = notes.get("base_layers")
+    if isinstance(older, list):
+        return tuple(map(str, older))
     listed = notes.get("layers")
     found = [each.get("digest") for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
     return tuple(itertools.takewhile(bool, map(str, (each or "" for each in found))))

@@ -10,6 +10,7 @@ import os
 
 from sealift.core.event import Advanced, Said
 from sealift.errors import SealiftError, UsageError
+from sealift.flows.base import base_notes
 from sealift.flows.ready import Finished, Written
 from sealift.flows.targets import Target
 from sealift.flows.workshop import Workshop
@@ -47,6 +48,7 @@ def _notes(finished: Finished) -> dict[str, object]:
         "tree_digest": finished.tree,
         "epoch": ready.epoch,
         "oci_config": ready.oci_config.decode(),
+        **base_notes(ready.base),
     }
 
 

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 from sealift import __version__
 from sealift.core.event import Began, Ended, Said
 from sealift.core.tree import show_path
+from sealift.flows.base import base_notes
 from sealift.flows.known import known_target, note_target
 from sealift.flows.ready import Finished, Ready, Written
 from sealift.flows.requests import BuildResult
@@ -72,6 +73,7 @@ def identity_of(shop: Workshop, ready: Ready, target: Target) -> str:
         [part.hex() for part in (ready.definition, ready.inspect, ready.oci_config)],
         ready.origin,
         list(ready.names),
+        base_notes(ready.base),
         _of_layers(shop, ready) if target.is_layered else "",
         __version__,
     )

@@ -6,6 +6,7 @@ import json
 from typing import BinaryIO
 
 from sealift.evidence.inspection import LAYERS_OBJECT
+from sealift.flows.base import base_notes
 from sealift.flows.ready import Finished, Written
 from sealift.flows.targets import Target
 from sealift.flows.workshop import Workshop
@@ -55,7 +56,12 @@ def write_sif_to(shop: Workshop, finished: Finished, file: BinaryIO) -> None:
 def _objects(finished: Finished) -> tuple[SifObject, ...]:
     """What Apptainer puts beside the partition, and our own note of layers and tree: reproducible fields only."""
     ready = finished.ready
-    notes = {"layers": list(finished.layers), "origin": ready.origin, "tree_digest": finished.tree}
+    notes: dict[str, object] = {
+        "layers": list(finished.layers),
+        "origin": ready.origin,
+        "tree_digest": finished.tree,
+        **base_notes(ready.base),
+    }
     objects = [
         SifObject(data_type=DataType.DEFINITION_FILE, data=ready.definition),
         SifObject(data_type=DataType.GENERIC_JSON, data=ready.inspect, name=INSPECT_METADATA),
