@@ -112,7 +112,6 @@ def test_ranks_run_in_the_image_with_what_belongs_there(site: Site, engine: str)
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_when_one_rank_fails_the_others_end_and_its_code_is_the_jobs(site: Site, engine: str) -> None:
-    begun = time.monotonic()
     done = site.job(
         *("--engine", engine, "--nodes", "3", "--tasks-per-node", "2", "--submit", "--wait"),
         *(
@@ -123,8 +122,8 @@ def test_when_one_rank_fails_the_others_end_and_its_code_is_the_jobs(site: Site,
         ),
     )
     assert done.returncode == 7, done.stderr
-    assert time.monotonic() - begun < 300  # not those that sleep
     assert len(site.read("rank-*")) == 6
+    assert site.read("late") == {}
     assert site.processes() == []
     # What Slurm itself says of it, and what we make of that
     number = done.stdout.decode().strip()
@@ -345,7 +344,7 @@ def _left() -> set[str]:
     return {str(path) for path in Path("/tmp").glob("sealift-[0-9]*")} | set(mounts)
 
 
-def _until(true: Callable[[], bool], seconds: float = 60) -> None:
+def _until(true: Callable[[], bool], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline

@@ -72,8 +72,12 @@ def _beginning(job: Job) -> Iterator[str]:
     yield "    printf 'sealift: %s\\n' \"$*\" >&2"
     yield "    exit 1"
     yield "}"
-    for module in (*job.site.texts(f"engines.{job.engine}.modules"), *job.wireup.modules):
-        yield f"module load {module}" if not module.startswith("use ") else f"module {module}"
+    modules = (*job.site.texts(f"engines.{job.engine}.modules"), *job.wireup.modules)
+    if modules:
+        yield "type module >/dev/null 2>&1 || . /etc/profile"
+    for module in modules:
+        words = module if module.startswith("use ") else f"load {module}"
+        yield f'module {words} || stop "module {words} failed"'
     yield "set -u -o pipefail"
     plan = complete(job)
     wanted = {*job.variables, *variables_in((*plan.env.values(), *(bind.source for bind in plan.binds)))}
