@@ -118,7 +118,7 @@ def test_when_one_rank_fails_the_others_end_and_its_code_is_the_jobs(site: Site,
             "--",
             "sh",
             "-c",
-            f"echo >rank-$SLURM_PROCID; [ $SLURM_PROCID != 4 ] || {{ {ALL.format(6)}; exit 7; }}; sleep 600",
+            f"echo >rank-$SLURM_PROCID; [ $SLURM_PROCID != 4 ] || {{ {ALL.format(6)}; exit 7; }}; sleep 600; echo >late",
         ),
     )
     assert done.returncode == 7, done.stderr
