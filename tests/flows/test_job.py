@@ -112,14 +112,10 @@ def test_ranks_run_in_the_image_with_what_belongs_there(site: Site, engine: str)
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_when_one_rank_fails_the_others_end_and_its_code_is_the_jobs(site: Site, engine: str) -> None:
+    ends = f"[ $SLURM_PROCID != 4 ] || {{ {ALL.format(6)}; exit 7; }}"
     done = site.job(
         *("--engine", engine, "--nodes", "3", "--tasks-per-node", "2", "--submit", "--wait"),
-        *(
-            "--",
-            "sh",
-            "-c",
-            f"echo >rank-$SLURM_PROCID; [ $SLURM_PROCID != 4 ] || {{ {ALL.format(6)}; exit 7; }}; sleep 600; echo >late",
-        ),
+        *("--", "sh", "-c", f"echo >rank-$SLURM_PROCID; {ends}; sleep 600 && echo >late"),
     )
     assert done.returncode == 7, done.stderr
     assert len(site.read("rank-*")) == 6
