@@ -169,7 +169,7 @@ PLANTED = {
     "rootfs-outside-setup": ["cp /etc/hosts ${APPTAINER_ROOTFS}/opt", 'mkdir -p "$SINGULARITY_ROOTFS/x"'],
     "shell-syntax": ["if true; then\n        true", "echo 'it", "for a in b; do true", "true )"],
     "sudo-in-post": ["sudo mkdir /opt/x", "cd /opt && sudo make install"],
-    "service-in-post": ["systemctl enable munge", "service munge start"],
+    "service-in-post": ["systemctl enable munge", "true && systemctl start slurmd"],
     "installed-in-home": [
         "git clone -b v1.0 https://example.org/app.git " + HOME + "/app",
         "git clone -b v1.0 https://example.org/app.git ~/app",
@@ -262,6 +262,8 @@ GOOD = [
     "bash <<'EOF'\n    source /etc/os-release\nEOF",
     "mkdir -p ~/.ssh ~/.cache",
     "chmod -R a+rX /opt/app\n    chmod 755 /opt/app\n    chmod 1777 /tmp",
+    "service postgresql start",
+    "apt-get update && apt-get upgrade -y openssl",
     "yes | apt-get install make=4.3",
     "apt-get -qq install make=4.3",
     "test -f /etc/passwd || useradd app",

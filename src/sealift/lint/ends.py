@@ -54,7 +54,9 @@ def end_of_life(base: Base, stage: Stage) -> Ended | None:
     if name == "debian":
         return _debian(words[0].partition(".")[0]) or _codename(words[0])
     if name == "centos":
-        return _centos(re.sub(r"^centos", "", words[0]).partition(".")[0]) if "stream" not in tag else None
+        if "stream" in tag:
+            return ("CentOS Stream 8", "2024-05", "rockylinux:9") if "stream8" in tag else None
+        return _centos(re.sub(r"^centos", "", words[0]).partition(".")[0])
     if name == "fedora" and words[0].isdigit() and int(words[0]) <= _LAST_FEDORA:
         return f"Fedora {words[0]}", _fedora_end(int(words[0])), "fedora:43"
     if name == "alpine":
@@ -74,7 +76,8 @@ def end_of_life(base: Base, stage: Stage) -> Ended | None:
         found = re.match(r"(\d+)", tag)
         if found and found[1] in _NODE:
             return f"Node.js {found[1]}", "2025-04 or before", "node:22-bookworm-slim"
-    return _within(words)
+    named = re.search(r"ubuntu-(\d\d\.\d\d)$", name)
+    return _within([f"ubuntu{named[1]}"] if named else words)
 
 
 def _within(words: list[str]) -> Ended | None:

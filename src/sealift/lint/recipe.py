@@ -188,6 +188,9 @@ class ScriptView:
     @cached_property
     def interpreter(self) -> str:
         """The shell or other program that runs it: `sh` where nothing else is said."""
+        if self.name == "appinstall":  # it is a part of `%post`
+            post = next((one for one in self.stage.all_scripts if one.name == "post"), None)
+            return post.interpreter if post is not None else "sh"
         arguments = next((one.arguments for one in reversed(self.sections) if one.arguments is not None), "")
         if self.name in ("pre", "setup", "post"):
             words = (arguments or "").split("#")[0].split()

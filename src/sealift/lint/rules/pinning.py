@@ -186,7 +186,11 @@ def _upgrade(recipe: Recipe) -> Iterator[Hit]:
     for stage in recipe.stages:
         for one in actions(stage.calls):
             whole = (
-                (one.tool == "apt" and one.verb in ("upgrade", "dist-upgrade", "full-upgrade", "safe-upgrade"))
+                (
+                    one.tool == "apt"
+                    and one.verb in ("upgrade", "dist-upgrade", "full-upgrade", "safe-upgrade")
+                    and not one.packages
+                )
                 or (one.tool == "yum" and one.verb in ("update", "upgrade", "distro-sync") and not one.packages)
                 or (one.tool == "zypper" and one.verb in ("update", "up", "dup", "dist-upgrade") and not one.packages)
                 or (one.tool == "apk" and one.verb == "upgrade" and not one.packages)

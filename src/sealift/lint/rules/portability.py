@@ -243,11 +243,11 @@ def _frontend_kept(recipe: Recipe) -> Iterator[Hit]:
 def _path_overwritten(recipe: Recipe) -> Iterator[Hit]:
     stage = recipe.last
     for script in stage.scripts("environment") if stage is not None else ():
+        if re.search(r"\bPATH=\S*/usr/bin\b", script.text):
+            continue
         for start, end, word in assigned(script, "PATH"):
             text = script.text[word.start : word.end] if word is not None else ""
-            if _mentions(word, "PATH") or re.search(
-                r"(^|:)/usr/bin(:|$)", text.strip("\"'").partition("=")[2] or text.strip("\"'")
-            ):
+            if _mentions(word, "PATH"):
                 continue
             yield script.hit(
                 start,

@@ -18,7 +18,7 @@ _OLD = re.compile(
 
 _OTHER_PYTHONS = re.compile(
     r"venv|virtualenv|conda|mamba|EXTERNALLY-MANAGED|break.system.packages|BREAK_SYSTEM_PACKAGES|pyenv|get-pip|uv |pixi"
-    r"|deadsnakes"
+    r"|deadsnakes|Python-3|altinstall"
 )
 
 

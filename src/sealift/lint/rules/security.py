@@ -22,7 +22,7 @@ _UNCHECKED_FLAGS = frozenset(
 )
 _SECRET = re.compile(
     r"\b(?:ghp_[A-Za-z0-9]{36}|gho_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{40,}|glpat-[A-Za-z0-9_-]{20,}"
-    r"|AKIA[0-9A-Z]{16}|hf_[A-Za-z0-9]{30,}|xox[bp]-[A-Za-z0-9-]{20,}|sk-[A-Za-z0-9_-]{32,}|nvapi-[A-Za-z0-9_-]{40,})"
+    r"|AKIA[0-9A-Z]{16}|hf_[A-Za-z0-9]{30,}|xox[bp]-[A-Za-z0-9-]{20,}|sk-[A-Za-z0-9]{32,}|sk-(?:proj|ant)-[A-Za-z0-9_-]{32,}|nvapi-[A-Za-z0-9_-]{40,})"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
     r"|(?:https?|ftp)://[^\s/:@\"'$<>{}]+:(?P<password>[^\s/:@\"'$<>{}*]{3,})@"
 )

@@ -30,6 +30,8 @@ _IN_IMAGE = (*BUILD_SCRIPTS, *RUN_SCRIPTS, *TEST_SCRIPTS)
 
 def _syntax(recipe: Recipe) -> Iterator[Hit]:
     for script in recipe.scripts(*_ALL):
+        if script.interpreter not in ("sh", "bash", "dash", "ash"):
+            continue  # others have a grammar of their own
         faults = [fault for fault in script.reading.faults if not fault.warning]
         if faults:
             first = faults[0]
@@ -248,9 +250,6 @@ def _services(recipe: Recipe) -> Iterator[Hit]:
         for call in script.calls:
             starts = call.name == "systemctl" and any(
                 verb in call.texts for verb in ("start", "restart", "enable", "daemon-reload", "reload", "stop")
-            )
-            starts |= call.name in ("service", "invoke-rc.d") and any(
-                v in call.texts for v in ("start", "restart", "reload")
             )
             if starts and call.run.operator != "||" and not call.run.is_inner:
                 yield call.hit(
