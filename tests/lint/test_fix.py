@@ -26,6 +26,7 @@ LINES = (
     "sudo apt-get install \\\n        -y make \\\n        # no comment here\n        cmake",
     "for p in a b; do apt-get install -y $p; done",
     "if true; then apt-get install -y g++; fi",
+    "for p in a b; do sudo apt install $p; done",
     "pip install numpy==1.0",
     "pip3 install -r requirements.txt  # why",
     "python3 -m pip install .",

@@ -124,28 +124,26 @@ class Call:
         if not simple or last != run.command or line.terminator != "\n" or "||" in line.operators:
             return ()
         newline = script.text.find("\n", line.end)
-        between = script.text[line.end : newline]
-        if newline < 0 or (between.strip() and not between.strip().startswith("#")) or run.command.redirects:
-            return ()
+        between = script.text[line.end : newline].strip()
         begin = script.text.rfind("\n", 0, line.start) + 1
         indent = script.text[begin : line.start]
-        if indent.strip():
+        if newline < 0 or between[:1] not in ("", "#") or indent.strip() or run.command.redirects:
             return ()
-        (edit,) = script.edit(newline, newline, f"\n{indent}{text}") or (None,)
-        ending = "\r" if edit is not None and script.recipe.text[edit.start - 1 : edit.start] == "\r" else ""
-        return () if edit is None or ending else (edit,)
+        edits = script.edit(newline, newline, f"\n{indent}{text}")
+        # Where lines end in carriage returns too, the new one would need its own.
+        return tuple(edit for edit in edits if script.recipe.text[edit.start - 1] != "\r")
 
 
 def calls_of(script: ScriptView, run: Run) -> Iterator[Call]:
     """The call that a run is, if it is one of a program that is known by name."""
-    fields, wrappers = list(run.fields), list[str]()
+    fields, wrappers, name = list(run.fields), list[str](), ""
     while fields:
-        name = fields[0].text.rpartition("/")[2] if UNKNOWN not in fields[0].text.rpartition("/")[2] else ""
+        name = fields[0].text.rpartition("/")[2]
         if name not in _WRAPPERS:
             break
         wrappers.append(name)
         fields = _unwrapped(name, fields[1:])
-    if not fields or not name or (run.place and not fields):
+    if not fields or not name or UNKNOWN in name:
         return
     yield Call(
         script=script,

@@ -62,7 +62,8 @@ def _findings(rule: Rule, recipe: Recipe, file: str, settings: Settings) -> Iter
             message=printable(hit.message),
             where=_span(recipe, file, hit),
             hints=tuple(printable(hint) for hint in hit.hints),
-            edits=() if recipe.checked.reading.faults else hit.edits,
+            # A loop comes by the same words many times.
+            edits=() if recipe.checked.reading.faults else tuple(dict.fromkeys(hit.edits)),
         )
 
 

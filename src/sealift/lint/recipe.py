@@ -20,7 +20,7 @@ from sealift.lint.calls import Call, calls_of
 from sealift.lint.values import Edit, Hit, Level
 from sealift.shell.follow import UNKNOWN, Run, follow
 from sealift.shell.parse import parse
-from sealift.shell.values import Dialect, Reading
+from sealift.shell.values import Reading
 
 BUILD_SCRIPTS = ("post", "appinstall")
 HOST_SCRIPTS = ("pre", "setup")
@@ -211,18 +211,14 @@ class ScriptView:
             return False
         return any(line.strip() and not line.strip().startswith("#") for line in self.text.split("\n"))
 
-    @property
-    def dialect(self) -> Dialect:
-        """bash's, which has all that others have: what a shell lacks is for a rule to say."""
-        return "bash"
-
     @cached_property
     def reading(self) -> Reading:
-        return parse(self.text, dialect=self.dialect)
+        """As bash reads it, which knows all that others know: what a shell lacks is for a rule to say."""
+        return parse(self.text, dialect="bash")
 
     @cached_property
     def runs(self) -> tuple[Run, ...]:
-        return follow(self.reading.script, dialect=self.dialect, variables=self._variables())
+        return follow(self.reading.script, dialect="bash", variables=self._variables())
 
     @cached_property
     def calls(self) -> tuple[Call, ...]:

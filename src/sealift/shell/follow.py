@@ -75,8 +75,6 @@ class Run:
     """Is it text of another command (`sh -c '…'`), or in a function that is called elsewhere?"""
     depth: int
     """How many substitutions and functions it stands in."""
-    chain: int
-    """Commands of one and-or list have the same number."""
     operator: str
     """What stands before its pipeline in the list: `&&`, `||` or nothing."""
 
@@ -114,18 +112,13 @@ class _Follower:
     runs: list[Run] = field(default_factory=list)
     functions: dict[str, Function] = field(default_factory=dict)
     pipes: int = 0
-    chains: int = 0
-    chain: int = 0
     operator: str = ""
 
     def script(self, script: Script, state: _State) -> None:
         for line in script.lines:
-            self.chains += 1
-            self.chain = self.chains
-            here = self.chain
             certain = state.certain
             for operator, pipeline in zip(line.operators, line.pipelines, strict=True):
-                self.chain, self.operator = here, operator
+                self.operator = operator
                 if operator == "||":
                     branch = state.branch(certain=False)
                     self.pipeline(pipeline, branch)
@@ -224,7 +217,6 @@ class _Follower:
                 certain=state.certain,
                 is_inner=state.inside is not None,
                 depth=state.depth,
-                chain=self.chain,
                 operator=self.operator,
             )
         )
@@ -297,9 +289,9 @@ class _Follower:
         """Commands within words run too."""
         for part in parts:
             if isinstance(part, Substitution) and state.depth < _DEEPEST:
-                kept = self.chain, self.operator
+                kept = self.operator
                 self.script(part.script, state.branch(depth=state.depth + 1))
-                self.chain, self.operator = kept
+                self.operator = kept
             elif isinstance(part, Parameter) and part.argument is not None:
                 self.substitutions(part.argument.parts, state)
 
