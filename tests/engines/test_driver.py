@@ -105,3 +105,20 @@ def test_a_host_without_a_driver(tmp_path: Path) -> None:
             files=(),
             devices=(),
         )
+
+
+def test_inside_of_a_container_the_outer_ones_count_first(tmp_path: Path) -> None:
+    for name in ("libcuda.so.1", "libother.so.1"):
+        (tmp_path / ".singularity.d/libs").mkdir(parents=True, exist_ok=True)
+        (tmp_path / ".singularity.d/libs" / name).touch()
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/ld.so.cache").write_bytes(
+        cache_of(
+            [(0x0303, "libcuda.so.1", "/lib/libcuda.so.1"), (0x0303, "libnvidia-ml.so.1", "/lib/libnvidia-ml.so.1")]
+        )
+    )
+    found = driver.find_driver("nvidia", path="/nowhere", machine="x86_64", root=str(tmp_path))
+    assert found.libraries == {
+        "libcuda.so.1": f"{tmp_path}/.singularity.d/libs/libcuda.so.1",
+        "libnvidia-ml.so.1": f"{tmp_path}/lib/libnvidia-ml.so.1",
+    }

@@ -190,6 +190,62 @@ def test_the_embedded_engine_is_shown_as_our_own_command(sealift, image: Path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("verb", "arguments", "handed"),
+    [
+        ("shell", ("--nv", "pytorch.sif"), ("--nv", "pytorch.sif")),
+        (
+            "exec",
+            ("--nv", "-B", "/scratch:/data", "pytorch.sif", "python", "train.py", "--data", "/data"),
+            ("--nv", "--bind", "/scratch:/data", "pytorch.sif", "python", "train.py", "--data", "/data"),
+        ),
+    ],
+)
+def test_a_sif_with_a_gpu(
+    sealift, apptainer_on_path: str, verb: str, arguments: tuple[str, ...], handed: tuple[str, ...]
+):
+    Path("pytorch.sif").touch()
+    for engine, begin in (
+        ("apptainer", (apptainer_on_path, verb)),
+        ("embedded", ("sealift", verb, "--engine", "embedded")),
+    ):
+        done = sealift(verb, "--print", "--engine", engine, *arguments)
+        assert (done.code, done.err, words(done.out)) == (0, "", [*begin, *handed])
+
+
+def test_a_gpu_on_perlmutter(sealift, noted: None, monkeypatch: pytest.MonkeyPatch):
+    home = os.environ["HOME"]
+    monkeypatch.setenv("SCRATCH", "/pscratch/sd/m/me")
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/cray/pe/lib64")
+    monkeypatch.setenv("PYTHONPATH", "/global/homes/m/me/lib")
+    asked = ("--site", "perlmutter", "--nv", "docker://me/libraries:1", "python", "train.py")
+    variables = {
+        "SLURM_JOB_ID": "7",
+        "SCRATCH": "/pscratch/sd/m/me",
+        **INSIDE,
+        "HF_HOME": "/pscratch/sd/m/me/.cache/huggingface",
+        "TORCH_HOME": "/pscratch/sd/m/me/.cache/torch",
+        "HOME": home,
+    }
+    shifter = sealift("exec", "--print", "--engine", "shifter", *asked)
+    assert (shifter.code, shifter.err) == (0, "")
+    assert words(shifter.out) == [
+        *("shifter", "--image=docker:me/libraries:1", "--module=gpu", "--clearenv", f"--workdir={os.getcwd()}"),
+        *(*one_word(variables), "python", "train.py"),
+    ]
+    podman = sealift("exec", "--print", "--engine", "podman-hpc", *asked)
+    assert (podman.code, podman.err) == (0, "")
+    # The working folder lies in /tmp here.
+    wanted = ("/tmp", "/var/tmp", home, "/pscratch/sd/m/me")
+    folders = sorted((each for each in wanted if not each.startswith("/tmp/")), key=lambda path: path.count("/"))
+    assert words(podman.out) == [
+        *("podman-hpc", "run", "--rm", "--gpu"),
+        *(word for each in folders for word in ("--mount", f"type=bind,source={each},target={each}")),
+        *("--workdir", os.getcwd(), *pairs(variables)),
+        *("--entrypoint", "python", "--", "docker.io/me/libraries:1", "train.py"),
+    ]
+
+
 def test_an_environment_file_is_shown(sealift, noted: None):
     done = sealift("exec", "--print", "--engine", "edf", "--contain", "docker://me/libraries:1", "ls")
     assert (done.code, done.err) == (0, "")

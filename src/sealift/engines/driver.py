@@ -20,6 +20,7 @@ Kind = Literal["nvidia", "amd"]
 
 LISTS = os.path.join(os.path.dirname(__file__), "..", "data", "engines")
 CACHE = "/etc/ld.so.cache"
+OUTER = "/.singularity.d/libs"
 
 _MAGIC = b"glibc-ld.so.cache1.1"
 _HEADER = struct.Struct("=20s2IB19x")
@@ -125,7 +126,7 @@ def find_driver(kind: Kind, *, path: str, machine: str, library_path: str = "", 
             cached = cached_libraries(cache.read(), machine)
     except OSError:
         cached = []
-    libraries = choose_libraries(parts.libraries, cached)
+    libraries = choose_libraries(parts.libraries, [*_of_outer(root), *cached])
     programs = {
         name: found
         for name in parts.programs
@@ -144,6 +145,14 @@ def find_driver(kind: Kind, *, path: str, machine: str, library_path: str = "", 
         if not libraries
         else "",
     )
+
+
+def _of_outer(root: str) -> list[tuple[str, str]]:
+    """What a container around this one was given."""
+    try:
+        return [(name, f"{OUTER}/{name}") for name in sorted(os.listdir(root + OUTER))]
+    except OSError:
+        return []
 
 
 def _version(kind: Kind, root: str) -> str:
