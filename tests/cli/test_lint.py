@@ -43,7 +43,7 @@ hint: or keep them in a file with hashes: pip install --require-hashes -r requir
 """
 SUM = """
 1 warning, 1 note
-hint: what a rule means: sealift lint --explain base-without-digest
+hint: what a rule means: sealift lint --explain pip-unpinned
 """
 
 

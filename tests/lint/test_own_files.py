@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,14 @@ FILES = sorted(path for folder in ("examples", "templates") for path in (Path(CH
 def test_it_has_nothing_to_warn_of(path: Path) -> None:
     findings = lint(path.read_bytes(), file=path.name).findings
     assert [(one.rule.id, one.where.line, one.message) for one in findings if one.level != "note"] == []
+
+
+def test_what_the_docs_show_is_good_too() -> None:
+    page = (Path(CHECKOUT) / "docs" / "lint.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```def\n(.*?)```", page, re.DOTALL)
+    report = lint(shown.encode())
+    assert [one.rule.id for one in report.findings if one.level != "note"] == []
+    assert [one.finding.rule.id for one in report.ignored] == ["cuda-devel-base", "pip-unpinned"]
 
 
 def test_there_are_some() -> None:

@@ -106,6 +106,8 @@ def _counted(names: Iterable[str]) -> str:
 
 
 def _sum(linted: Linted) -> str:
+    from sealift.flows.linting import LEVELS
+
     findings = [one for report in linted.reports for one in report.findings]
     ignored = sum(len(report.ignored) for report in linted.reports)
     counts = [
@@ -121,7 +123,8 @@ def _sum(linted: Linted) -> str:
         number = sum(bool(one.edits) for one in findings)
         said += f"\nhint: {number} of them can be mended: sealift lint --fix {' '.join(files)}"
     if findings:
-        said += f"\nhint: what a rule means: sealift lint --explain {findings[0].rule.id}"
+        gravest = max(findings, key=lambda one: LEVELS.index(one.level))
+        said += f"\nhint: what a rule means: sealift lint --explain {gravest.rule.id}"
     return said
 
 
