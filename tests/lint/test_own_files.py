@@ -24,7 +24,7 @@ def test_what_the_docs_show_is_good_too() -> None:
     (shown,) = re.findall(r"```def\n(.*?)```", page, re.DOTALL)
     report = lint(shown.encode())
     assert [one.rule.id for one in report.findings if one.level != "note"] == []
-    assert [one.finding.rule.id for one in report.ignored] == ["cuda-devel-base", "pip-unpinned"]
+    assert {one.finding.rule.id for one in report.ignored} == {"cuda-devel-base", "pip-unpinned"}
 
 
 def test_there_are_some() -> None:

@@ -106,7 +106,7 @@ def _counted(names: Iterable[str]) -> str:
 
 
 def _sum(linted: Linted) -> str:
-    from sealift.flows.linting import LEVELS
+    from sealift.lint.values import LEVELS
 
     findings = [one for report in linted.reports for one in report.findings]
     ignored = sum(len(report.ignored) for report in linted.reports)
