@@ -160,6 +160,27 @@ def test_a_terminal_is_one_inside(world: World, engine: str) -> None:
 TERMINAL = "printf 'name?'; read name; [ -t 0 ] && [ -t 1 ] && echo terminal; echo hello $name; exit 4"
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--env-file", "file"], "of a file in HOME:hello there:HERE:HOME"),
+        (["--compat"], "unset:hello there:HOME:HOME"),
+        (["--pid", "--network", "none", "--env", "E=$GREETING"], "hello there:hello there:HERE:HOME"),
+        (["--no-home", "--no-eval", "--env", "E=$GREETING"], "$GREETING:hello there:HERE:HOME"),
+    ],
+)
+def test_flags_do_the_same_everywhere(world: World, engine: str, flags: list[str], said: str) -> None:
+    (world.at / "file").write_text('E="of a file in $HOME"\n')
+    argv = ("exec", "--safe-env", "--engine", engine, *flags, "app.sif", "/bin/sh", "-c", ANSWER)
+    done = world.run(*argv)
+    home, here = str(users.get("subuid").home), str(world.at)
+    assert done.stdout.decode().strip().replace(home, "HOME").replace(here, "HERE") == said, done.stderr
+
+
+ANSWER = 'echo "${E-unset}:$GREETING:$(busybox pwd):$HOME"'
+
+
 # Giving
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from sealift.engines.embedded.exports import read_exports
 from sealift.engines.plainshell import NotPlain, Variables, read_env_file, run_plain
@@ -23,6 +23,22 @@ _GIVEN_BACK = re.compile(r"\bSEALIFT_(PATH|SHELL|ENV|BASH_ENV)\b")
 _SHELLS_OWN = frozenset(
     ("_", "SHLVL", "OLDPWD", "PWD", "BASHOPTS", "SHELLOPTS", "BASH_VERSINFO", "PPID", "EUID", "UID", "OPTIND", "IFS")
 )
+
+
+def evaluate_files(paths: Iterable[str], env: Mapping[str, str], *, cwd: str) -> dict[str, str]:
+    """The variables that the files set, a later one's over an earlier one's; UsageError for one that cannot be read."""
+    found: dict[str, str] = {}
+    for path in paths:
+        try:
+            with open(os.path.join(cwd or "/", path), encoding="utf-8", errors="surrogateescape") as file:
+                text = file.read()
+        except OSError as error:
+            raise UsageError(
+                f"`--env-file {path}` cannot be read: {(error.strerror or str(error)).lower()}",
+                hints=("a file of lines NAME=VALUE",),
+            ) from error
+        found |= evaluate(text, env, name=path)
+    return found
 
 
 def evaluate(text: str, env: Mapping[str, str], *, name: str) -> dict[str, str]:

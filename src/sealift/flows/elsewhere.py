@@ -46,6 +46,7 @@ def start_elsewhere(
     UsageError for what the engine cannot do, HostError where it is not installed.
     """
     profile = _site(site, engine, environment)
+    plan = _with_env_files(plan, environment)
     caller = _caller(plan, environment)
     wish = Wish(
         plan=plan, engine=engine, site=profile, environment=environment, load=not show, insecure=insecure, events=events
@@ -67,6 +68,16 @@ def start_elsewhere(
 
 
 _ANY = StoredImage(reference="IMAGE")
+
+
+def _with_env_files(plan: LaunchPlan, environment: Mapping[str, str]) -> LaunchPlan:
+    """The plan with what a shell makes of `--env-file`, which these engines would take word for word."""
+    if not plan.env_files:
+        return plan
+    from sealift.engines.envfiles import evaluate_files
+
+    told = evaluate_files(plan.env_files, environment, cwd=os.getcwd())
+    return replace(plan, env_files=(), env={**told, **plan.env})
 
 
 def made_safe(plan: LaunchPlan, environment: Mapping[str, str], *, site: str) -> LaunchPlan:
@@ -105,7 +116,11 @@ def _words(wish: Wish, image: StoredImage, caller: Caller) -> Started | str:
     match wish.engine:
         case "docker" | "podman" as name:
             if name == "podman":
-                caller = replace(caller, passthrough=_hands_on(program, caller.env, show=not wish.load))
+                caller = replace(
+                    caller,
+                    passthrough=_hands_on(program, caller.env, show=not wish.load),
+                    podman_init=any(os.path.exists(each) for each in _PODMANS_INIT),
+                )
             return docker.command_line(plan, image, caller, name=name, program=program, site=site)
         case "podman-hpc" if site is not None:
             return podman_hpc.command_line(plan, image, caller, site=site, program=program)
@@ -128,6 +143,13 @@ def _site(name: str, engine: str, environment: Mapping[str, str]) -> Profile | N
     if found is None and engine in ("podman-hpc", "shifter"):
         raise UsageError(f"{engine}'s flags are the site's: which one is it?", hints=("add --site perlmutter",))
     return found
+
+
+_PODMANS_INIT = tuple(
+    f"{folder}/catatonit"
+    for folder in ("/usr/libexec/podman", "/usr/lib/podman", "/usr/local/libexec/podman", "/usr/bin")
+)
+"""Where distributions put the program that Podman makes process 1; a recommended package of its own."""
 
 
 def _hands_on(program: str, environment: Mapping[str, str], *, show: bool) -> bool:

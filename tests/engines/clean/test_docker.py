@@ -15,6 +15,7 @@ from tests.engines.clean.world import APART, AROUND, DATA, FOREIGN, IMAGE, bare,
 
 MINE = ["--userns", "keep-id", "--group-add", "keep-groups", "--user", "1000:100", "--cap-drop", "all"]
 ALONE = ["--network", "host", "--ipc", "host", "--pid", "host", "--uts", "host"]
+INSIDE = APART | {"HOME": "/home/me"}
 EMPTY = ["--tmpfs", "/tmp:rw,exec,mode=1777", "--tmpfs", "/var/tmp:rw,exec,mode=1777"]
 
 
@@ -78,8 +79,8 @@ def test_podman_flag_by_flag(fields: dict[str, object], words: list[str]) -> Non
         *words,
         *("--security-opt", "no-new-privileges"),
         *EMPTY,
-        *pairs("--env", APART),
-        *settled(APART, {}),
+        *pairs("--env", INSIDE),
+        *settled(INSIDE, {}),
     ]
 
 
@@ -89,17 +90,17 @@ def test_what_docker_starts_inside() -> None:
     argv = docker.command_line(bare(**more), IMAGE, caller(), name="podman", program="podman").argv
     assert list(argv[argv.index("no-new-privileges") + 1 :]) == [
         *EMPTY,
-        *pairs("--env", APART | {"APPTAINER_APPNAME": "tool", "SINGULARITY_APPNAME": "tool"}),
-        *settled(APART, {"LD_LIBRARY_PATH": "/mine${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"}, "run", "tool"),
+        *pairs("--env", INSIDE | {"APPTAINER_APPNAME": "tool", "SINGULARITY_APPNAME": "tool"}),
+        *settled(INSIDE, {"LD_LIBRARY_PATH": "/mine${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"}, "run", "tool"),
     ]
     bash = replace(IMAGE, shell="/bin/bash", variables=("A", "HOME", "OMP_NUM_THREADS"))
     host = replace(caller(APPTAINERENV_B="c"), umask=0o027)
     argv = docker.command_line(bare(no_eval=True), bash, host, name="docker", program="docker").argv
     assert list(argv[argv.index("no-new-privileges") + 1 :]) == [
         *EMPTY,
-        *pairs("--env", APART | {"APPTAINER_NO_EVAL": "1", "SINGULARITY_NO_EVAL": "1"}),
+        *pairs("--env", INSIDE | {"APPTAINER_NO_EVAL": "1", "SINGULARITY_NO_EVAL": "1"}),
         *("--entrypoint", "/bin/bash", IMAGE.reference, "-c"),
-        script("exec", voices=Voices(host=APART, orders={"B": "c"}, expand=False), variables=("A",), umask=0o027),
+        script("exec", voices=Voices(host=INSIDE, orders={"B": "c"}, expand=False), variables=("A",), umask=0o027),
         *("exec", "python", "train.py"),
     ]
     argv = docker.command_line(
@@ -179,13 +180,12 @@ def test_the_library_path_of_a_foreign_image_is_one_value_of_the_order_and_its_o
 
 def test_a_contained_program_works_in_an_empty_home() -> None:
     argv = docker.command_line(plan(contain=True), IMAGE, caller(), name="podman", program="podman").argv
-    host = APART | {"HOME": "/home/me"}
     assert list(argv) == [
         *("podman", "run", "--rm", "--interactive"),
         *(*ALONE, *MINE, "--read-only", "--security-opt", "no-new-privileges"),
         *(*EMPTY, "--tmpfs", "/home/me:rw,exec,mode=1777", "--workdir", "/home/me"),
-        *pairs("--env", host),
-        *settled(host, {}),
+        *pairs("--env", INSIDE),
+        *settled(INSIDE, {}),
     ]
 
 
@@ -197,6 +197,38 @@ def test_docker_shows_gpus_by_its_own_flag() -> None:
         *("--group-add", "27", "--user", "1000:100", "--cap-drop", "all", "--gpus", "all", "--read-only"),
         *("--security-opt", "no-new-privileges"),
         *EMPTY,
-        *pairs("--env", APART),
-        *settled(APART, {}),
+        *pairs("--env", INSIDE),
+        *settled(INSIDE, {}),
     ]
+
+
+@pytest.mark.parametrize(
+    ("short", "long"),
+    [
+        (
+            {"compat": True},
+            {"contain_all": True, "no_init": True, "no_umask": True, "no_eval": True, "writable_tmpfs": True},
+        ),
+        ({"network": "none"}, {"net": True}),
+    ],
+)
+def test_a_flag_that_stands_for_others(short: dict[str, object], long: dict[str, object]) -> None:
+    found, expected = (
+        docker.command_line(plan(**fields), IMAGE, caller(), name="docker", program="docker").argv
+        for fields in (short, long)
+    )
+    assert found == expected
+
+
+def test_other_networks_are_refused() -> None:
+    with pytest.raises(UsageError) as caught:
+        docker.command_line(plan(network="bridge"), IMAGE, caller(), name="docker", program="docker")
+    assert caught.value.message == "Docker cannot do what is asked for: `--network`"
+
+
+@pytest.mark.parametrize(("name", "there"), [("podman", True), ("podman", False), ("docker", False)])
+def test_a_process_1_is_lent_by_who_has_one(name: docker.Name, there: bool) -> None:
+    host = replace(caller(), podman_init=there)
+    argv = docker.command_line(bare(pid=True), IMAGE, host, name=name, program=name).argv
+    assert ("--init" in argv) is (there or name == "docker")
+    assert "--pid" not in argv

@@ -54,6 +54,7 @@ def command_line(
     plan: LaunchPlan, image: StoredImage, caller: Caller, *, name: Name, program: str, site: Profile | None = None
 ) -> Started:
     """The call of `program`, which is the `name` of the two; UsageError where it has no word for a flag."""
+    plan = _in_parts(plan)
     refuse(plan, name.capitalize(), can=CAN, reasons=REASONS)
     around = compose(plan, caller, site)
     argv = [program, "run", "--rm", "--interactive"]
@@ -63,7 +64,11 @@ def command_line(
         # Podman's own copying loses the output of short programs now and then (4.3: one of twenty on a busy machine).
         argv += ["--log-driver", "passthrough"]
     argv += [
-        *_namespaces(plan, share_ipc=name == "docker" or caller.message_queues),
+        *_namespaces(
+            plan,
+            share_ipc=name == "docker" or caller.message_queues,
+            has_init=name == "docker" or caller.podman_init,
+        ),
         *_user(plan, caller, name),
         *_devices(plan, name),
     ]
@@ -75,7 +80,8 @@ def command_line(
     pwd = around.pwd if around.pwd is not None or plan.no_home else caller.home
     if pwd is not None:
         argv += ["--workdir", pwd]
-    host = {name: value for name, value in around.env.items() if name not in plan.env}
+    # Podman would take the working folder for home where it is not said.
+    host = {name: value for name, value in around.env.items() if name not in plan.env} | {"HOME": caller.home}
     if image.prepared and image.shell:
         # The script carries out the orders, behind the image's own words.
         entry, command = _settled(plan, image, caller, host, around.ordered_path)
@@ -132,13 +138,24 @@ def _empty_folders(plan: LaunchPlan, caller: Caller) -> list[str]:
     return [word for folder in empty for word in ("--tmpfs", folder)]
 
 
-def _namespaces(plan: LaunchPlan, *, share_ipc: bool) -> list[str]:
+def _in_parts(plan: LaunchPlan) -> LaunchPlan:
+    """With the flags that others stand for: `--compat` is five, and `--network none` is `--net`."""
+    if plan.network == "none":
+        plan = replace(plan, network=None, net=True)
+    if plan.compat:
+        plan = replace(
+            plan, compat=False, contain_all=True, no_init=True, no_umask=True, no_eval=True, writable_tmpfs=True
+        )
+    return plan
+
+
+def _namespaces(plan: LaunchPlan, *, share_ipc: bool, has_init: bool) -> list[str]:
     alone = plan.contain_all
     words = ["--network", "none" if plan.net else "host"]
     words += ["--ipc", "private" if alone or plan.ipc or not share_ipc else "host"]
     if plan.no_pid or not (alone or plan.pid):
         words += ["--pid", "host"]
-    elif not plan.no_init:
+    elif has_init and not plan.no_init:
         words.append("--init")
     if plan.hostname is not None:
         words += ["--hostname", plan.hostname]

@@ -36,6 +36,8 @@ class Caller:
     umask: int = 0o022
     passthrough: bool = False
     """Can the program have the standard descriptors themselves? Under Podman since 4.0, where none is a terminal."""
+    podman_init: bool = True
+    """Has Podman a program that it can make process 1? Docker brings its own."""
     real: Mapping[str, str] | None = None
     message_queues: bool = True
     """Is /dev/mqueue there? Podman cannot share the host's IPC namespace without it."""

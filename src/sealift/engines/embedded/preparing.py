@@ -79,7 +79,7 @@ def prepare(plan: LaunchPlan, *, env: Mapping[str, str], events: Events = ignore
     shell = plan.shell or env.get("APPTAINER_SHELL") or env.get("SINGULARITY_SHELL")
     voices = rules.voices(
         env,
-        ordered={**_env_files(plan, env, cwd), **plan.env},
+        ordered={**envfiles.evaluate_files(plan.env_files, env, cwd=cwd), **plan.env},
         clean=plan.clean_env,
         home=home.target,
         own={
@@ -195,21 +195,6 @@ def _drivers(
             )
             steps, warnings = (*steps, *more), (*warnings, *said)
     return steps, warnings
-
-
-def _env_files(plan: LaunchPlan, env: Mapping[str, str], cwd: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for path in plan.env_files:
-        try:
-            with open(os.path.join(cwd or "/", path), encoding="utf-8", errors="surrogateescape") as file:
-                text = file.read()
-        except OSError as error:
-            raise UsageError(
-                f"`--env-file {path}` cannot be read: {(error.strerror or str(error)).lower()}",
-                hints=("a file of lines NAME=VALUE",),
-            ) from error
-        found |= envfiles.evaluate(text, env, name=path)
-    return found
 
 
 def _on_host(steps: tuple[layout.Step, ...]) -> tuple[layout.Step, ...]:
