@@ -589,3 +589,20 @@ def test_podman_runs_a_sif_for_an_ordinary_user(built: Path, open_folder: Path, 
             assert (done.returncode, done.stdout, done.stderr) == (9, b"ran a b c\n", b"")
         finally:
             as_user(["podman", "system", "reset", "--force"], env=env)
+
+
+@pytest.mark.slow
+@pytest.mark.needs("root", "apptainer", "squashfuse", "busybox")
+@pytest.mark.parametrize("engine", ["embedded", "apptainer"])
+@pytest.mark.parametrize(("flags", "front"), [((), ""), (("--env", "LD_LIBRARY_PATH=/mine"), "/mine:")])
+def test_a_safe_environment_has_one_library_path(
+    built: Path, open_folder: Path, as_user, engine: str, flags: tuple[str, ...], front: str
+):
+    as_user.give(open_folder)
+    env = {"LD_LIBRARY_PATH": "/host", "PYTHONPATH": "/host", "NCCL_DEBUG": "INFO"}
+    script = 'echo "$LD_LIBRARY_PATH,$PYTHONPATH,$PYTHONNOUSERSITE,$NCCL_DEBUG,$GREETING"'
+    argv = ["sealift", "exec", "--engine", engine, "--safe-env", *flags, built, "/bin/sh", "-c", script]
+    done = as_user(argv, cwd=open_folder, env=env)
+    # The scripts of every image have this folder at the end, and so has each order.
+    end = f"{LIBS}:{LIBS}" if front else LIBS
+    assert (done.returncode, done.stdout) == (0, f"{front}/app/lib:{end},,1,INFO,hello there\n".encode()), done.stderr
