@@ -606,3 +606,45 @@ def test_a_safe_environment_has_one_library_path(
     # The scripts of every image have this folder at the end, and so has each order.
     end = f"{LIBS}:{LIBS}" if front else LIBS
     assert (done.returncode, done.stdout) == (0, f"{front}/app/lib:{end},,1,INFO,hello there\n".encode()), done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.needs("registry", "busybox")
+def test_what_an_image_in_a_registry_says_is_asked_once_and_again_when_it_changed(
+    built: Path, sealift, registry: services.Registry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    target = f"docker://{registry.host}/safe/app:1"
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+
+    def shown() -> tuple[list[str], str]:
+        wanted = ("--site", "perlmutter", "--communication", "mpi", *APART, target, "ls")
+        done = sealift("exec", "--print", "--engine", "podman-hpc", *wanted)
+        assert done.code == 0, done.err
+        line = words(done.out)
+        at = line.index("--")
+        return line[at - 3 : at + 2], done.err
+
+    def expected(path: str) -> list[str]:
+        name = target.removeprefix("docker://")
+        return [f"LD_LIBRARY_PATH={MPICH}{path}", "--entrypoint", EXEC, "--", name]
+
+    def push(path: str) -> None:
+        Path("app.def").write_text(RECIPE.format(busybox=parts.program("busybox")).replace("/app/lib", path))
+        for arguments in (("build", "-F", "app.sif", "app.def"), ("push", "app.sif", target)):
+            done = sealift(*arguments)
+            assert done.code == 0, done.err
+
+    push("/one/lib")
+    # What was pushed from here is not looked at.
+    monkeypatch.setenv("SEALIFT_CACHE_DIR", str(tmp_path / "another"))
+    assert shown() == (expected(":/one/lib"), "")
+    push("/two/lib")
+    # A job goes on with what is kept; elsewhere the registry is asked whether that still is so.
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    assert shown() == (expected(":/one/lib"), "")
+    monkeypatch.delenv("SLURM_JOB_ID")
+    assert shown() == (expected(":/two/lib"), "")
+    target = target.replace("app:1", "none:1")
+    line, said = shown()
+    assert line[1:] == ["--entrypoint", "env", "--", target.removeprefix("docker://")]
+    assert said.startswith(f"warning: what `{registry.host}/safe/none:1` sets and runs by itself is not known: ")
