@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ground import services, users
+from tests.ground import podman_hpc, services, session, users
 from tests.ground.python import make_python_root
 
 pytestmark = [pytest.mark.slow]
@@ -59,6 +60,9 @@ class Desk:
     python: str
     packages: Path | None = None
     env: dict[str, str] = field(default_factory=dict)
+    before: tuple[str, ...] = ()
+    """What is typed between the image and the kernel."""
+    site: str = ""
 
     @property
     def jupyter(self) -> dict[str, str]:
@@ -131,7 +135,10 @@ def roots_desk(open_folder: Path, connections: Path) -> Desk:
 def cells_run_and_leave_nothing(desk: Desk, notebooks: Path, engine: str) -> None:
     """A whole day with a notebook, and one that ends with the front end's sudden death."""
     desk.type("build", "notebook.sif", notebooks / "image")
-    desk.type("kernel", "install", "notebook.sif", "--engine", engine, "--env", "ORDERED=a, b")
+    if desk.before:
+        desk.type(*desk.before)
+    site = ("--site", desk.site) if desk.site else ()
+    desk.type("kernel", "install", "notebook.sif", "--engine", engine, *site, "--env", "ORDERED=a, b")
     looked = {
         "looked": {
             "system": SYSTEM,
@@ -174,7 +181,8 @@ def processes_of(uid: int, mark: str) -> list[str]:
         try:
             if entry.name.isdigit() and entry.stat().st_uid == uid:
                 line = (entry / "cmdline").read_bytes()
-                if line and mark.encode() in line + (entry / "environ").read_bytes():
+                pause = line.rstrip(b"\0").endswith(b"podman")  # keeps Podman's user namespace from run to run
+                if line and not pause and mark.encode() in line + (entry / "environ").read_bytes():
                     found.append(line.replace(b"\0", b" ").decode())
         except OSError:
             continue
@@ -196,3 +204,56 @@ def test_docker(roots_desk: Desk, notebooks: Path, docker: services.Docker) -> N
     desk = replace(roots_desk, env={"DOCKER_HOST": docker.endpoint})
     cells_run_and_leave_nothing(desk, notebooks, "docker")
     assert docker("ps", "--all", "--quiet").stdout == b""
+
+
+CONTAINERS = """\
+[containers]
+netns = "host"
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+"""
+"""Debian's crun cannot do with machines that have cgroups of both versions."""
+
+
+@pytest.fixture
+def rootless(users_desk: Desk, as_user: users.AsUser, session_folder: Path) -> Iterator[tuple[Desk, Path]]:
+    """The user's desk with rootless Podman, and a folder with a short name, which Podman wants."""
+    with tempfile.TemporaryDirectory(prefix="pod-", dir=session_folder.parent) as name:
+        folder = Path(name)
+        (folder / "containers.conf").write_text(CONTAINERS)
+        as_user.give(folder)
+        yield (
+            replace(users_desk, env={"XDG_RUNTIME_DIR": name, "CONTAINERS_CONF": str(folder / "containers.conf")}),
+            folder,
+        )
+
+
+@pytest.mark.needs("podman")
+def test_podman(rootless: tuple[Desk, Path], notebooks: Path, as_user: users.AsUser) -> None:
+    desk = replace(rootless[0], env=rootless[0].env | {"STORAGE_DRIVER": "overlay"})
+    try:
+        cells_run_and_leave_nothing(desk, notebooks, "podman")
+        assert as_user(["podman", "ps", "--all", "--quiet"], env=desk.env).stdout == b""
+    finally:
+        as_user(["podman", "system", "reset", "--force"], env=desk.env)
+
+
+@pytest.mark.needs("podman-hpc", "podman")
+def test_podman_hpc(rootless: tuple[Desk, Path], notebooks: Path, as_user: users.AsUser) -> None:
+    """The real program over rootless Podman, with Perlmutter's flags; the image is pushed into its store first."""
+    desk, folder = rootless
+    env = desk.env | podman_hpc.environment(folder, as_user.environment()["PATH"])
+    as_user.give(folder)
+    desk = replace(desk, env=env, before=("push", "notebook.sif", "podman-hpc:notebook:1"), site="perlmutter-cpu")
+    try:
+        cells_run_and_leave_nothing(desk, notebooks, "podman-hpc")
+        assert as_user(["podman-hpc", "ps", "--all", "--quiet"], env=env).stdout == b""
+    finally:
+        as_user(["podman-hpc", "system", "migrate"], env=env)  # ends the process that keeps its namespace
+        places = [f"{folder}/{part}" for part in ("storage", "run", "squashed")]
+        as_user(["podman", "unshare", "rm", "-rf", *places], env=env)
+        # It takes XDG_RUNTIME_DIR from Podman, which then goes to /tmp.
+        for part in ("podman-run", "containers-user"):
+            session.remove(Path(f"/tmp/{part}-{desk.uid}"))

@@ -152,7 +152,8 @@ def test_what_the_script_knows_when_it_starts(
         subprocess.run(["sh", "-c", f"until grep -q '^rm|' {calls}; do sleep 0.1; done"], check=True, timeout=60)
     lines = calls.read_text().splitlines()
     ran = lines.pop(1 if daemon else 0)
-    assert lines == (["ps|--all|--quiet|--filter|name=^sealift-kernel-7-|", f"rm|--force|{name}|"] if daemon else [])
+    asked = ["ps|--all|--quiet|--filter|name=^sealift-kernel-7-|", f"kill|{name}|", f"rm|--force|{name}|"]
+    assert lines == (asked if daemon else [])
     start = f"run|--name|{name}|" if daemon else "run|"
     end = f"image|{connection}|" + (
         "APPTAINERENV_LANG=C x APPTAINERENV_OMP_NUM_THREADS=3 " if engine == "apptainer" else ""

@@ -326,23 +326,8 @@ class TestPodmanHpc:
     def call(self, podman: Call, built: Path, as_user: users.AsUser, session_folder: Path) -> Iterator[Call]:
         # Podman takes no long names of such folders.
         with tempfile.TemporaryDirectory(prefix="hpc-", dir=session_folder.parent) as name:
+            env = podman_hpc.environment(Path(name), as_user.environment()["PATH"])
             as_user.give(Path(name))
-            settings = {
-                "modules_dir": f"{podman_hpc.PREFIX}/etc/podman_hpc/modules.d",
-                "hooks_dir": f"{podman_hpc.PREFIX}/share/containers/oci/hooks.d",
-                "mksquashfs_bin": str(podman_hpc.MKSQUASHFS),
-                "graph_root_template": f"{name}/storage",
-                "run_root_template": f"{name}/run",
-                "config_home_template": f"{name}/config",
-            }
-            (built / "podman_hpc.yaml").write_text("".join(f'{key}: "{text}"\n' for key, text in settings.items()))
-            env = {
-                "PATH": f"{podman_hpc.BIN}:{as_user.environment()['PATH']}",
-                "PODMANHPC_CONFIG_FILE": str(built / "podman_hpc.yaml"),
-                "SQUASH_DIR": f"{name}/squashed",
-                # Where nothing is set up, Podman takes the slow kind of storage, which podman-hpc cannot do with.
-                "STORAGE_DRIVER": "overlay",
-            }
 
             def run(*argv: str | Path, code: int = 0, **more: str) -> Any:
                 return podman(*argv, code=code, env=env | more)

@@ -30,6 +30,15 @@ print(json.dumps({
 """
 
 
+STUCK = """
+from signal import SIG_IGN, SIGINT, SIGTERM, signal
+lost = 1
+signal(SIGINT, SIG_IGN), signal(SIGTERM, SIG_IGN)
+print("stuck", flush=True)
+while True: pass
+"""
+
+
 def say(**told: Any) -> None:
     print(json.dumps(told), flush=True)
 
@@ -75,7 +84,7 @@ def main(name: str, what: str) -> None:
     client.wait_for_ready(timeout=PATIENCE)
     say(restarted=cell(client, "print(lost)"))
     # A kernel that answers nothing is killed, and started again with the same ports.
-    client.execute("lost = 1\nprint('stuck', flush=True)\nwhile True: pass")
+    client.execute(STUCK)
     while client.get_iopub_msg(timeout=PATIENCE)["content"].get("text") != "stuck\n":
         pass
     manager.restart_kernel(now=True, stdout=sys.stderr.fileno())

@@ -45,6 +45,26 @@ def set_up() -> None:
     subprocess.run(["chmod", "-R", "a+rX", str(PREFIX)], check=True)
 
 
+def environment(folder: Path, path: str) -> dict[str, str]:
+    """What the real program needs to keep all it has in `folder`, whose name Podman wants short; `path` is a PATH."""
+    settings = {
+        "modules_dir": f"{PREFIX}/etc/podman_hpc/modules.d",
+        "hooks_dir": f"{PREFIX}/share/containers/oci/hooks.d",
+        "mksquashfs_bin": str(MKSQUASHFS),
+        "graph_root_template": f"{folder}/storage",
+        "run_root_template": f"{folder}/run",
+        "config_home_template": f"{folder}/config",
+    }
+    (folder / "podman_hpc.yaml").write_text("".join(f'{key}: "{text}"\n' for key, text in settings.items()))
+    return {
+        "PATH": f"{BIN}:{path}",
+        "PODMANHPC_CONFIG_FILE": str(folder / "podman_hpc.yaml"),
+        "SQUASH_DIR": f"{folder}/squashed",
+        # Where nothing is set up, Podman takes the slow kind of storage, which podman-hpc cannot do with.
+        "STORAGE_DRIVER": "overlay",
+    }
+
+
 def _build_mksquashfs(work: Path, source: str) -> None:
     apt = debian.apt_with(work, source)
     subprocess.run([*apt, "source", "--download-only", "squashfs-tools"], cwd=work, check=True)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 FILE_ENGINES = ("embedded", "apptainer", "singularity")
 ENGINES = (*FILE_ENGINES, "docker", "podman", "podman-hpc", "shifter")
 """Engines on which a kernel can be reached: the others keep no network and no folders that Jupyter would see."""
+_STORES = ("docker://", "docker-daemon:", "podman:", "podman-hpc:")
+"""Images by these names are the engine's to fetch and to look into."""
 _OF_PYTHON = {"JPY_PARENT_PID": "1"}
 """ipykernel looks for this process and ends with it. It would find another one, or none, behind an engine; that it is 1
 says that there is nothing to look for. The script looks instead.
@@ -318,7 +320,7 @@ def _kernel_inside(order: KernelOrder, engine: str, environment: Mapping[str, st
     from sealift.flows.run import local_image
 
     language = order.language.lower()
-    if engine not in FILE_ENGINES and order.image.startswith("docker://"):
+    if engine not in FILE_ENGINES and order.image.startswith(_STORES):
         if language != "python":
             raise UsageError(
                 f"what starts a kernel for {order.language} in `{order.image}` cannot be seen from here",

@@ -136,10 +136,16 @@ def _watch(kernel: Kernel) -> Iterator[str]:
         yield "# A container outlives the program that starts it. One that Jupyter started before with this connection"
         yield "# file still has its ports, and goes first."
         yield "container=sealift-$(basename -- \"$connection\" .json | tr -cd 'A-Za-z0-9_.-')"
-        yield f'{program} ps --all --quiet --filter "name=^$container-" | xargs -r {program} rm --force >/dev/null 2>&1'
+        yield "for try in 1 2 3 4 5 6 7 8 9 10; do"
+        yield f'    old=$({program} ps --all --quiet --filter "name=^$container-")'
+        yield '    [ -n "$old" ] || break'
+        # `rm` alone would let Podman wait ten seconds; and another one may be at it already.
+        yield f"    {program} kill $old >/dev/null 2>&1"
+        yield f"    {program} rm --force $old >/dev/null 2>&1 || sleep 0.5"
+        yield "done"
         yield 'set -- --name "$container-$$" "$@"'
         yield "# When this process or Jupyter is gone, in whatever way, so is the container."
-        yield from _in_background(_WATCH_CONTAINER, f'{program} rm --force "$container-$$"')
+        yield from _in_background(_WATCH_CONTAINER, f'{program} "$container-$$"')
         return
     yield "# When Jupyter is gone without having ended the kernel, the kernel ends. What mounts the image is no part of"
     yield "# its process group, and stays when that is killed: it ends, too."
@@ -153,8 +159,8 @@ _LIVES = """\
 _WATCH_CONTAINER = f"""\
 {_LIVES}
     while both "$1" "$2"; do sleep 1; done
-    shift 2
-    exec "$@\""""
+    "$3" kill "$4"
+    "$3" rm --force "$4\""""
 _WATCH_GROUP = f"""\
 {_LIVES}
     helpers=

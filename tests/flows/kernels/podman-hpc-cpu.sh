@@ -36,16 +36,21 @@ done
 # A container outlives the program that starts it. One that Jupyter started before with this connection
 # file still has its ports, and goes first.
 container=sealift-$(basename -- "$connection" .json | tr -cd 'A-Za-z0-9_.-')
-podman-hpc ps --all --quiet --filter "name=^$container-" | xargs -r podman-hpc rm --force >/dev/null 2>&1
+for try in 1 2 3 4 5 6 7 8 9 10; do
+    old=$(podman-hpc ps --all --quiet --filter "name=^$container-")
+    [ -n "$old" ] || break
+    podman-hpc kill $old >/dev/null 2>&1
+    podman-hpc rm --force $old >/dev/null 2>&1 || sleep 0.5
+done
 set -- --name "$container-$$" "$@"
 # When this process or Jupyter is gone, in whatever way, so is the container.
 setsid sh -c '
     lives() { grep -qs "^State:.[^ZX]" "/proc/$1/status"; }
     both() { lives "$1" && { [ "$2" = 0 ] || lives "$2"; }; }
     while both "$1" "$2"; do sleep 1; done
-    shift 2
-    exec "$@"
-' sealift-kernel "$$" "$PPID" podman-hpc rm --force "$container-$$" </dev/null >/dev/null 2>&1 &
+    "$3" kill "$4"
+    "$3" rm --force "$4"
+' sealift-kernel "$$" "$PPID" podman-hpc "$container-$$" </dev/null >/dev/null 2>&1 &
 
 exec podman-hpc run "$@" --network=host --rm --mount type=bind,source=/tmp,target=/tmp \
     --mount type=bind,source=/cfs,target=/cfs --mount type=bind,source=/var/tmp,target=/var/tmp \
