@@ -145,6 +145,15 @@ PLANTED = {
         "wget -qO- https://example.org/i.sh | bash -s -- -y",
         'sh -c "$(curl -fsSL https://example.org/i.sh)"',
         "curl https://example.org/i.py | python3 -",
+        "curl -s https://example.org/i.sh | sudo bash",
+        "bash <(curl -s https://example.org/i.sh)",
+        ". <(curl -s https://example.org/i.sh)",
+        'eval "$(curl -s https://example.org/i.sh)"',
+    ],
+    "failure-hidden": [
+        "pip install --no-cache-dir numpy==1.0 || true",
+        "git clone -b v1.0 https://example.org/a.git /opt/a || :",
+        'make -C /opt/app install || echo "never mind"',
     ],
     "tls-check-off": [
         "curl -fsSLk -o /tmp/x https://example.org/x",
@@ -199,6 +208,7 @@ PLANTED = {
         "git clone -b v1.0 https://me:s3cretpass@example.org/a.git /opt/x",
         "export TOKEN=ghp_0123456789abcdefghijklmnopqrstuvwxyz",
         "echo AKIAABCDEFGHIJKLMNOP > /opt/key",
+        "export WANDB_API_KEY=0123456789abcdef0123456789abcdef01234567",
     ],
     "world-writable": ["chmod -R 777 /opt/app", "chmod a+rwx /opt/app", "chmod o+w /opt/app"],
     "download-left": [
@@ -208,7 +218,7 @@ PLANTED = {
 }
 """Lines for `%post`, by the rule that must find them."""
 
-COMPANIONS = {"apt-key": {"sudo-in-post"}}
+COMPANIONS = {"apt-key": {"sudo-in-post"}, "download-to-shell": {"sudo-in-post", "bash-in-sh"}}
 """By the planted one, rules that are right to say something too."""
 
 ROWS = [(rule, line) for rule, lines in PLANTED.items() for line in lines]
@@ -263,6 +273,9 @@ GOOD = [
     "mkdir -p ~/.ssh ~/.cache",
     "chmod -R a+rX /opt/app\n    chmod 755 /opt/app\n    chmod 1777 /tmp",
     "service postgresql start",
+    "test -d /opt || true",
+    "useradd app || true",
+    "export API_KEY=$API_KEY APP_PASSWORD=changeme",
     "apt-get update && apt-get upgrade -y openssl",
     "yes | apt-get install make=4.3",
     "apt-get -qq install make=4.3",

@@ -99,13 +99,19 @@ def _from_conda(recipe: Recipe) -> Iterator[Hit]:
                 )
 
 
+_OF_THE_HOST = ("srun", "jsrun", "ibrun", "aprun")
+_LAUNCHERS = frozenset(("mpirun", "mpiexec", "orterun", "mpiexec.hydra", *_OF_THE_HOST))
+
+
 def _mpirun(recipe: Recipe) -> Iterator[Hit]:
     stage = recipe.last
     for script in stage.scripts("runscript", "startscript") if stage is not None else ():
         for call in script.calls:
-            if call.name in ("mpirun", "mpiexec", "orterun", "mpiexec.hydra"):
+            if call.name in _LAUNCHERS:
                 yield call.hit(
-                    f"`{call.name}` in the image starts ranks on this node alone: it knows nothing of the job's "
+                    f"`{call.name}` is the host's, and is not in the image"
+                    if call.name in _OF_THE_HOST
+                    else f"`{call.name}` in the image starts ranks on this node alone: it knows nothing of the job's "
                     "other nodes",
                     'start one container a rank: srun … sealift run IMAGE, and in here: exec PROGRAM "$@"',
                 )
@@ -189,7 +195,7 @@ RULES: tuple[Rule, ...] = (
         id="mpirun-in-image",
         family="mpi",
         level="warning",
-        title="`%runscript` starts `mpirun`",
+        title="`%runscript` starts `mpirun` or `srun`",
         reason="Inside of one container `mpirun` sees one node. Under Slurm, `srun` starts a container for each "
         "rank, and the ranks find each other through it; then each of them would start `mpirun` again.",
         remedy='Start the program itself: `exec PROGRAM "$@"`, and the ranks from outside: `srun -n 8 sealift run '

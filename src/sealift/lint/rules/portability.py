@@ -369,6 +369,52 @@ def _in_tmp(recipe: Recipe) -> Iterator[Hit]:
                         )
 
 
+_READ_ONLY = re.compile(r"/(?:opt|usr|etc|srv|app|bin|lib|lib64|sbin|var/(?!tmp\b|run\b|lock\b))[^\s]*")
+
+
+def _writes_into_image(recipe: Recipe) -> Iterator[Hit]:
+    stage = recipe.last
+    for script in stage.scripts(*RUN_SCRIPTS) if stage is not None else ():
+        for run in script.runs:
+            targets = [
+                one.target.literal or ""
+                for one in run.command.redirects
+                if one.operator in (">", ">>", ">|", "&>", "&>>")
+            ]
+            if run.name in ("mkdir", "touch", "tee"):
+                targets += [one.text for one in run.fields[1:] if not one.text.startswith("-")]
+            target = next((one for one in targets if _READ_ONLY.match(one) and UNKNOWN not in one), None)
+            if target is not None:
+                yield script.hit(
+                    run.start,
+                    run.end,
+                    f"`{short(target)}` is in the image, which cannot be written when it runs",
+                    "write below the working folder, $TMPDIR or a bound folder",
+                )
+
+
+def _modules(recipe: Recipe) -> Iterator[Hit]:
+    for stage in recipe.stages:
+        if re.search(
+            r"(?i)lmod|environment-modules|modulecmd|modules\.sh|/init/(ba)?sh|module\s*\(\)|spack", recipe.text
+        ):
+            return
+        for script in stage.scripts("post", "appinstall", *RUN_SCRIPTS, *TEST_SCRIPTS):
+            for call in script.calls:
+                if call.name in ("module", "ml") and call.texts[:1] in (
+                    ("load",),
+                    ("use",),
+                    ("swap",),
+                    ("add",),
+                    ("purge",),
+                ):
+                    yield call.hit(
+                        f"`{call.name} {call.texts[0]}`: the host's modules are not in the image",
+                        "install what the module brings, or load it on the host and bind its folder",
+                    )
+                    break
+
+
 def _other_architecture(recipe: Recipe) -> Iterator[Hit]:
     site = recipe.facts.get("node.architecture", "")
     other = {"arm64": r"x86[_-]64|amd64|linux64|linux-64|x64", "amd64": r"aarch64|arm64"}.get(site)
@@ -386,6 +432,33 @@ def _other_architecture(recipe: Recipe) -> Iterator[Hit]:
 
 
 RULES: tuple[Rule, ...] = (
+    Rule(
+        id="writes-into-image",
+        family="portability",
+        level="warning",
+        title="`%runscript` writes into the image",
+        reason="A SIF, and a squashed image under podman-hpc or Shifter, cannot be written: the line fails with "
+        "`Read-only file system`. Where it does not, in a sandbox or with an overlay, what is written is "
+        "lost or in everybody's way.",
+        remedy="Write below the working folder, `$TMPDIR` or a folder that is bound; folders that must be there "
+        "belong in `%post`.",
+        bad=file(UBUNTU, runscript='mkdir -p /opt/app/output\nexec /opt/app/main "$@"'),
+        good=file(UBUNTU, runscript='mkdir -p output\nexec /opt/app/main "$@"'),
+        look=_writes_into_image,
+    ),
+    Rule(
+        id="module-in-image",
+        family="portability",
+        level="warning",
+        title="The host's modules are loaded in the image",
+        reason="`module` is a function of the host's shells, and what it loads lies in folders of the host. In the "
+        "image there is neither.",
+        remedy="Install in `%post` what the module would bring. Where a site's own library must be used, load the "
+        "module on the host and bind its folder.",
+        bad=file(UBUNTU, runscript='module load cray-fftw\nexec /opt/app/main "$@"'),
+        good=file(UBUNTU, runscript='exec /opt/app/main "$@"'),
+        look=_modules,
+    ),
     Rule(
         id="architecture-of-another-site",
         family="portability",

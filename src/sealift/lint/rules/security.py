@@ -24,9 +24,14 @@ _SECRET = re.compile(
     r"\b(?:ghp_[A-Za-z0-9]{36}|gho_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{40,}|glpat-[A-Za-z0-9_-]{20,}"
     r"|AKIA[0-9A-Z]{16}|hf_[A-Za-z0-9]{30,}|xox[bp]-[A-Za-z0-9-]{20,}|sk-[A-Za-z0-9]{32,}|sk-(?:proj|ant)-[A-Za-z0-9_-]{32,}|nvapi-[A-Za-z0-9_-]{40,})"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    r"|\b[A-Z_]*(?:API_KEY|SECRET_ACCESS_KEY|ACCESS_TOKEN|AUTH_TOKEN|_PASSWORD)=[\"']?(?=[A-Za-z/+_-]*\d)(?=[\d/+_-]*[A-Za-z])"
+    r"[A-Za-z0-9/+_-]{16,}"
     r"|(?:https?|ftp)://[^\s/:@\"'$<>{}]+:(?P<password>[^\s/:@\"'$<>{}*]{3,})@"
 )
 _EVERYBODYS = ("/tmp", "/var/tmp")  # noqa: S108 -- names of folders in an image
+_SHELL_AROUND = re.compile(
+    r"(?:\b(?:sh|bash|zsh|python3?)\s+(?:-\w+\s+)*(?:[\"']?\$\(|<\(|`)|(?:\beval|\bsource|(?:^|\s)\.)\s+[\"']?(?:\$\(|<\(|`))\s*$"
+)
 _CHECKING_VARIABLES = ("PYTHONHTTPSVERIFY", "NODE_TLS_REJECT_UNAUTHORIZED")
 _SECRET_FILES = re.compile(
     r"(^|/)(\.ssh|\.netrc|\.aws|\.gnupg|\.git-credentials|\.docker/config\.json|\.pypirc|\.kube|id_(rsa|dsa|ecdsa|ed25519)"
@@ -51,13 +56,8 @@ def _pipe_to_shell(recipe: Recipe) -> Iterator[Hit]:
 
 
 def _is_argument_of_shell(text: str, start: int) -> bool:
-    """Does the command stand in `sh -c "$(…)"` or `bash <(…)`?"""
-    return (
-        re.search(
-            r"(?:\b(?:sh|bash|zsh)\s+(?:-\w+\s+)*(?:[\"']?\$\(|<\(|`)|\beval\s+[\"']?(?:\$\(|`))\s*$", text[:start]
-        )
-        is not None
-    )
+    """Does the command stand in `sh -c "$(…)"`, `bash <(…)` or `eval "$(…)"`?"""
+    return _SHELL_AROUND.search(text[max(0, start - 80) : start]) is not None
 
 
 def _to_shell(call: Call, url: str) -> Hit:

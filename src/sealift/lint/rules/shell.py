@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from sealift.deffile.vocabulary import dockerfile_word
 from sealift.lint.bashisms import bashisms
@@ -18,7 +19,7 @@ from sealift.lint.recipe import (
     Recipe,
     ScriptView,
 )
-from sealift.lint.tools import actions
+from sealift.lint.tools import action, actions
 from sealift.lint.values import Edit, Hit, Rule
 from sealift.shell.follow import UNKNOWN
 from sealift.shell.values import Parameter, Simple
@@ -590,7 +591,38 @@ def _last_program(script: ScriptView) -> Call | None:
     return None if calls[0].texts in (("--version",), ("--help",)) else calls[0]
 
 
+_HIDERS = frozenset(("true", ":", "echo", "printf"))
+
+
+def _hidden_failures(recipe: Recipe) -> Iterator[Hit]:
+    for script in recipe.scripts("post", "appinstall"):
+        for call, following in pairwise(script.calls):
+            if following.run.operator != "||" or following.name not in _HIDERS or following.run.start < call.run.end:
+                continue
+            one = action(call)
+            installs_it = (one is not None and one.installs) or (call.name == "make" and "install" in call.texts)
+            if installs_it or call.name == "wget" or (call.name == "git" and "clone" in call.texts):
+                yield call.hit(
+                    f"`|| {following.name}` hides it when this fails: the build ends well, and the image lacks "
+                    "something",
+                    "leave it out: `%post` stops at the first command that fails",
+                )
+
+
 RULES: tuple[Rule, ...] = (
+    Rule(
+        id="failure-hidden",
+        family="shell",
+        level="warning",
+        title="A failed installation is hidden",
+        reason="`%post` stops at the first command that fails, so that an image is whole or is not there. Behind "
+        "`|| true` an installation may fail, today or when a mirror is down, and nobody sees it before the "
+        "program is missing.",
+        remedy="Leave `|| true` out. What may be missing is better asked for: `if command -v NAME; then …`.",
+        bad=post("apt-get update\napt-get install -y --no-install-recommends gcc || true\nrm -rf /var/lib/apt/lists/*"),
+        good=post("apt-get update\napt-get install -y --no-install-recommends gcc\nrm -rf /var/lib/apt/lists/*"),
+        look=_hidden_failures,
+    ),
     Rule(
         id="shell-syntax",
         family="shell",
