@@ -303,7 +303,7 @@ RULES = (
         bad=post(
             """
             wget https://repo.anaconda.com/miniconda/Miniconda3-latest-Linux-x86_64.sh
-            echo "5b2ce5… Miniconda3-latest-Linux-x86_64.sh" | sha256sum -c
+            echo "SHA256 Miniconda3-latest-Linux-x86_64.sh" | sha256sum -c
             bash Miniconda3-latest-Linux-x86_64.sh -b -p /opt/conda
             rm Miniconda3-latest-Linux-x86_64.sh
             """
@@ -311,7 +311,7 @@ RULES = (
         good=post(
             """
             wget https://repo.anaconda.com/miniconda/Miniconda3-py312_24.9.2-0-Linux-x86_64.sh
-            echo "8d936ba6… Miniconda3-py312_24.9.2-0-Linux-x86_64.sh" | sha256sum -c
+            echo "SHA256 Miniconda3-py312_24.9.2-0-Linux-x86_64.sh" | sha256sum -c
             bash Miniconda3-py312_24.9.2-0-Linux-x86_64.sh -b -p /opt/conda
             rm Miniconda3-py312_24.9.2-0-Linux-x86_64.sh
             """

@@ -285,8 +285,8 @@ RULES = (
         family="security",
         level="error",
         title="A password or a token stands in the file",
-        reason="The definition file is kept in every image that it makes, and `sealift inspect --deffile` shows "
-        "it. So is what `%post` wrote, even where a later line removes it from the image.",
+        reason="The definition file is kept in every image that it makes: `sealift inspect --deffile` shows it to "
+        "whoever has the image.",
         remedy="Revoke it now: it is known. Bring secrets when the image runs, as a variable or a bound file. To "
         "fetch private things for a build, fetch them on the host and copy them with `%files`.",
         bad=post("git clone --branch v1.0 https://me:hunter2hunter2@example.org/private.git /opt/private"),
@@ -317,7 +317,7 @@ RULES = (
         good=post(
             """
             curl -LsSf -o /tmp/install.sh https://astral.sh/uv/0.5.4/install.sh
-            echo "5f5ba1ac63d8c4f8ac1a4dd8b8d6a7f6ac4a4d8b8d6a7f6ac4a4d8b8d6a7f6ac  /tmp/install.sh" | sha256sum -c
+            echo "SHA256  /tmp/install.sh" | sha256sum -c
             sh /tmp/install.sh
             """
         ),
@@ -333,9 +333,9 @@ RULES = (
         "that with `%files` and name it.",
         bad=post(
             "wget --no-check-certificate https://example.org/a.tar.gz -O /tmp/a.tar.gz\n"
-            "echo 56c93254 /tmp/a.tar.gz | sha256sum -c"
+            "echo SHA256 /tmp/a.tar.gz | sha256sum -c"
         ),
-        good=post("wget https://example.org/a.tar.gz -O /tmp/a.tar.gz\necho 56c93254 /tmp/a.tar.gz | sha256sum -c"),
+        good=post("wget https://example.org/a.tar.gz -O /tmp/a.tar.gz\necho SHA256 /tmp/a.tar.gz | sha256sum -c"),
         look=_tls_off,
     ),
     Rule(
@@ -368,8 +368,8 @@ RULES = (
         family="security",
         level="warning",
         title="`apt-key` is used",
-        reason="Debian 13 and Ubuntu 24.10 no longer have it. And a key that it adds vouches for packages of every "
-        "repository, Debian's own too.",
+        reason="Debian 13 and current Ubuntu no longer have it. And a key that it adds vouches for packages of "
+        "every repository, Debian's own too.",
         remedy="Write the key to /etc/apt/keyrings, and name it in the line of the source with `signed-by`.",
         bad=post("curl -fsSL https://example.org/key.gpg -o /tmp/key.gpg\napt-key add /tmp/key.gpg"),
         good=post(
@@ -414,7 +414,7 @@ RULES = (
         "error page. Only a sum says that it is the file that was meant.",
         remedy="Write the sum of the file that you looked at behind the download.",
         bad=post("wget https://example.org/a-1.0.tar.gz -O /tmp/a.tar.gz"),
-        good=post("wget https://example.org/a-1.0.tar.gz -O /tmp/a.tar.gz\necho 56c93254 /tmp/a.tar.gz | sha256sum -c"),
+        good=post("wget https://example.org/a-1.0.tar.gz -O /tmp/a.tar.gz\necho SHA256 /tmp/a.tar.gz | sha256sum -c"),
         look=_unchecked,
     ),
     Rule(

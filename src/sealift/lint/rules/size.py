@@ -376,7 +376,7 @@ RULES = (
             """
             cd /opt
             wget https://example.org/fftw-3.3.10.tar.gz
-            echo "56c932549852cddcfafdab3820b0200c7742675be92179e59e6215b340e26467  fftw-3.3.10.tar.gz" | sha256sum -c
+            echo "SHA256  fftw-3.3.10.tar.gz" | sha256sum -c
             tar xf fftw-3.3.10.tar.gz
             """
         ),
@@ -384,7 +384,7 @@ RULES = (
             """
             cd /opt
             wget https://example.org/fftw-3.3.10.tar.gz
-            echo "56c932549852cddcfafdab3820b0200c7742675be92179e59e6215b340e26467  fftw-3.3.10.tar.gz" | sha256sum -c
+            echo "SHA256  fftw-3.3.10.tar.gz" | sha256sum -c
             tar xf fftw-3.3.10.tar.gz
             rm fftw-3.3.10.tar.gz
             """
@@ -408,7 +408,7 @@ RULES = (
         family="size",
         level="warning",
         title="The image stands on a `-devel` base",
-        reason="`-devel` images of NVIDIA hold the compiler, headers and static libraries: 4 to 9 GB, of which a "
+        reason="`-devel` images of NVIDIA hold the compiler, headers and static libraries: several GB, of which a "
         "running program uses the shared libraries alone. Every node loads the image, so its size is "
         "start-up time.",
         remedy="Build in a first stage on `-devel`, and copy what came out (`%files from`) into a last one on "
