@@ -322,8 +322,8 @@ def test_what_the_user_names_enters_where_nothing_else_does(sealift, image: Path
         (
             ("--engine", "docker", "--print", "--communication", "mpi", "docker://me/app:1", "ls"),
             (
-                "error: Docker cannot do what is asked for: `--communication` (it has no flags for MPI or NCCL; the "
-                "site's page tells what to bind: sealift sites NAME)\n"
+                "error: Docker cannot do what is asked for: `--communication` (it has no flags for MPI or NCCL; what "
+                "to bind is shown by: sealift mpi show IMAGE --site NAME)\n"
                 "hint: leave out --communication, or take another --engine\n"
             ),
         ),
@@ -331,7 +331,7 @@ def test_what_the_user_names_enters_where_nothing_else_does(sealift, image: Path
             ("--engine", "embedded", "--print", "--communication", "nccl", "app.sif", "ls"),
             (
                 "error: embedded has no flags for MPI or NCCL: `--communication nccl`\n"
-                "hint: leave out --communication; the site's page tells what to bind: sealift sites NAME\n"
+                "hint: leave out --communication; what to bind is shown by: sealift mpi show IMAGE --site NAME\n"
             ),
         ),
         (

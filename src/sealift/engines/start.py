@@ -48,7 +48,7 @@ def refuse_communication(plan: LaunchPlan, engine: str) -> NoReturn:
     """These engines have no words for it: what is bound and set for MPI stands in the plan itself."""
     raise UsageError(
         f"{engine} has no flags for MPI or NCCL: `--communication {plan.communication}`",
-        hints=("leave out --communication; the site's page tells what to bind: sealift sites NAME",),
+        hints=("leave out --communication; what to bind is shown by: sealift mpi show IMAGE --site NAME",),
     )
 
 

@@ -16,7 +16,7 @@ ALWAYS = frozenset(
 APART = frozenset(("no_home", "contain"))
 """What those can do that show nothing of the host by themselves."""
 
-WITHOUT_FLAGS = "it has no flags for MPI or NCCL; the site's page tells what to bind: sealift sites NAME"
+WITHOUT_FLAGS = "it has no flags for MPI or NCCL; what to bind is shown by: sealift mpi show IMAGE --site NAME"
 
 
 def flag_of(field: str) -> str:
