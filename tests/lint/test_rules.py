@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 
@@ -19,6 +20,7 @@ OF_NO_LINT = {"unused-argument", "empty-stage", "not-a-definition-file"}
 """Faults that come of build arguments, which the linter is not given, and of files that are none."""
 
 
+@functools.cache
 def found(text: str, rule: Rule) -> tuple[Finding, ...]:
     site = (rule.site,) if rule.site else ()
     settings = Settings(site=site, facts=rule.facts)
