@@ -180,7 +180,6 @@ def test_a_python_of_the_users_does_not_disturb(ours, tmp_path):
 @pytest.mark.parametrize(
     ("line", "message", "hint"),
     [
-        ("push x.sif library://u/c/n", "`library://u/c/n`: nothing can be pushed to `library:`", "docker://HOST"),
         ("instance start x.sif i", "is not to be had here: Sealift has no instances", "run IMAGE &"),
         ("sif add x y", "`singularity sif add` is not to be had here", "build NEW.sif"),
         ("overlay create o", "`singularity overlay` is not to be had here: an overlay is a folder", "mkdir changes"),
@@ -201,6 +200,13 @@ def test_what_is_refused_is_refused_by_name(ours, tmp_path, line, message, hint)
     assert (done.returncode, done.stdout) == (1, "")
     assert message in done.stderr
     assert hint in done.stderr
+
+
+def test_what_cannot_be_pushed_ends_as_apptainers_own_faults_do(ours, tmp_path):
+    done = run(ours / "singularity", "push", "x.sif", "library://u/c/n", path=str(ours), home=tmp_path)
+    assert (done.returncode, done.stdout) == (255, "")
+    assert "`library://u/c/n`: nothing can be pushed to `library:`" in done.stderr
+    assert "docker://HOST" in done.stderr
 
 
 def test_help_and_version(ours, tmp_path):
