@@ -26,14 +26,21 @@ _MOVING_ADDRESS = re.compile(
 _MOVING_WORD = re.compile(r"latest|master|main|develop|HEAD|tarball|zipball", re.IGNORECASE)
 
 
+_MOVING_TAGS = frozenset(
+    ("latest", "stable", "oldstable", "testing", "unstable", "sid", "edge", "rolling", "rawhide", "nightly", "lts")
+) | {"main", "master", "dev", "devel", "develop"}
+
+
+def _moves(tag: str) -> bool:
+    return tag in _MOVING_TAGS or tag.startswith(("latest-", "nightly-"))
+
+
 def _untagged(recipe: Recipe) -> Iterator[Hit]:
     for stage in recipe.stages:
         base = stage.base
         if base.agent not in _IMAGE_AGENTS or not base.known or not base.name or base.digest:
             continue
-        if base.agent == "library" and "/" in base.name and base.tag not in ("", "latest"):
-            continue
-        if base.tag in ("", "latest"):
+        if not base.tag or _moves(base.tag):
             what = "has no tag, so that it means `latest`" if not base.tag else "is a name that moves"
             yield stage.hit_header(
                 "from",
@@ -54,7 +61,7 @@ def _example_tag(name: str) -> str:
 def _not_by_digest(recipe: Recipe) -> Iterator[Hit]:
     for stage in recipe.stages:
         base = stage.base
-        if base.agent in ("docker", "oras") and base.known and base.tag not in ("", "latest") and not base.digest:
+        if base.agent in ("docker", "oras") and base.known and base.tag and not (base.digest or _moves(base.tag)):
             yield stage.hit_header(
                 "from",
                 f"the tag `{base.tag}` of `{base.name}` can be moved; a digest cannot",
@@ -232,9 +239,10 @@ RULES = (
         id="base-untagged",
         family="pinning",
         level="warning",
-        title="The base image has no tag, or the tag `latest`",
-        reason="A name without a tag means `latest`, and `latest` is whatever was released last. The same file "
-        "gives another system next month, and nobody can say which one an old image came from.",
+        title="The base image has no tag, or one that moves",
+        reason="A name without a tag means `latest`, and `latest`, `stable` or `edge` is whatever was released "
+        "last. The same file gives another system next month, and nobody can say which one an old image "
+        "came from.",
         remedy="Write the tag of one release behind the name. Best add the digest too, which can never move.",
         bad=post("echo ok", "Bootstrap: docker\nFrom: ubuntu\n"),
         good=post("echo ok", UBUNTU),
