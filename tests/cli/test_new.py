@@ -12,7 +12,7 @@ from sealift.cli.app import main
 from sealift.flows.templates import template_names, template_text
 from tests.docs.blocks import ROOT
 
-NAMES = ["cuda-jax", "cuda-pytorch", "hello", "mpi-mpich", "mpi-openmpi"]
+NAMES = ["cuda-jax", "cuda-pytorch", "hello", "ml-complete", "mpi-mpich", "mpi-openmpi"]
 
 
 @pytest.fixture

@@ -34,6 +34,11 @@ CASES: dict[str, tuple[str, dict[str, str], str]] = {
         {"plugin": "cpu"},
         "jax 0.10.2 on 1 x cpu\nno GPU is seen here: its part of the test was left out (with a GPU: --nv)\n",
     ),
+    "ml-complete": (
+        CUDA,
+        {"torch": TORCH, "wheels": PyPI.simple_url},
+        f"torch {TORCH}, CUDA None, MPICH Version:\t3.4.3\nno GPU is seen here: its part of the test was left out",
+    ),
 }
 """The base, the arguments for a machine without a GPU, and how what the template's own test prints begins."""
 
