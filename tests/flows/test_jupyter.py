@@ -251,9 +251,10 @@ def test_podman_hpc(rootless: tuple[Desk, Path], notebooks: Path, as_user: users
         cells_run_and_leave_nothing(desk, notebooks, "podman-hpc")
         assert as_user(["podman-hpc", "ps", "--all", "--quiet"], env=env).stdout == b""
     finally:
-        as_user(["podman-hpc", "system", "migrate"], env=env)  # ends the process that keeps its namespace
         places = [f"{folder}/{part}" for part in ("storage", "run", "squashed")]
         as_user(["podman", "unshare", "rm", "-rf", *places], env=env)
+        for program in ("podman-hpc", "podman"):
+            as_user([program, "system", "migrate"], env=env)  # ends the process that keeps its namespace
         # It takes XDG_RUNTIME_DIR from Podman, which then goes to /tmp.
         for part in ("podman-run", "containers-user"):
             session.remove(Path(f"/tmp/{part}-{desk.uid}"))
