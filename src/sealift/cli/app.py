@@ -44,6 +44,7 @@ COMMANDS = {
     "size": ("size", "show where the bytes of an image went, and what builds left in it"),
     "sif": ("sif", "list, show or dump what is in a SIF"),
     "job": ("job", "write a job's batch script, send it, tell how it is"),
+    "check": ("check", "say whether an image will run on a site, with reasons"),
     "sites": ("sites", "show what is known of the machines that images are meant for"),
     "mpi": ("mpi", "show what MPI an image has, and check that its ranks reach each other"),
     "kernel": ("kernel", "make Jupyter kernels that run in images"),

@@ -69,6 +69,10 @@ class ImageFiles:
                 found.append(os.fsdecode(here[len(prefix) :]))
         return tuple(found)
 
+    def real(self, path: str) -> str:
+        """Where `path` leads in the image when all links are followed; nothing need be there."""
+        return "/" + self._followed(path)
+
     @cached_property
     def firsts(self) -> array[int]:
         """For each row the first row of its inode: of hard links the first name, of all else itself."""

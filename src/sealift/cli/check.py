@@ -1,0 +1,93 @@
+"""`sealift check IMAGE --site NAME`: will it run there? A verdict, and what was seen."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import datetime as dt
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from sealift.cli.inspection import say
+
+if TYPE_CHECKING:
+    from sealift.preflight.checks import Verdict
+
+INTERMIXED = True
+"""Flags may stand between the words."""
+EPILOG = """\
+examples:
+  sealift check app.sif --site perlmutter          will it run there? nothing is run, and no GPU is needed
+  sealift check docker://python:3.12-slim --site frontier
+  sealift check app.sif --site perlmutter --engine shifter
+  sealift check app.sif                            the site where this runs, else this host
+  sealift check app.sif --probe                    and try it on this host: programs, libraries, GPUs, Python
+
+It ends with 0 for yes, and with 1 for no.
+"""
+
+
+def configure(parser: argparse.ArgumentParser, _name: str) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG
+    add = parser.add_argument
+    add("image", metavar="IMAGE", help="x.sif, x.sqfs, a folder, docker://…, oras://…, oci:DIR[:TAG], …")
+    add("--site", default="", metavar="NAME", help="the machine it is meant for (sealift sites)")
+    add("--engine", default="", metavar="NAME", help="what runs it there; the site's first one when left out")
+    add("--probe", action="store_true", help="run the image on this host, too")
+    add("--fail-on", choices=("error", "warning", "note"), default="error", help="end with 1 from here on (error)")
+    add("--no-https", action="store_true", help="talk plain HTTP to the registry")
+    add("--json", action="store_true", help="print the verdict as JSON")
+
+
+def execute(options: argparse.Namespace) -> int:
+    from sealift.cli.app import end_gently
+    from sealift.flows.check import CheckRequest, check
+    from sealift.system.process import environment
+
+    end_gently()
+    verdict = check(
+        CheckRequest(
+            image=options.image,
+            environment=environment(),
+            site=options.site,
+            engine=options.engine,
+            probe=options.probe,
+            insecure=options.no_https,
+            today=dt.datetime.now(tz=dt.UTC).date().isoformat(),
+            events=say,
+        )
+    )
+    print(json.dumps(_json(verdict), indent=2) if options.json else "\n".join(_lines(verdict)))
+    counted = {"error": ("error",), "warning": ("error", "warning"), "note": ("error", "warning", "note")}
+    return 1 if any(finding.severity in counted[options.fail_on] for finding in verdict.findings) else 0
+
+
+def _lines(verdict: Verdict) -> Iterator[str]:
+    from sealift.cli.findings import finding_lines
+
+    yield verdict.sentence
+    for finding in verdict.findings:
+        yield ""
+        yield from finding_lines(finding)
+    if verdict.how or verdict.unknown:
+        yield ""
+    if verdict.runs:
+        yield from (f"  {line}" for line in verdict.how)
+    if verdict.unknown:
+        yield f"  not judged, for the profile of {verdict.site} does not say it: {', '.join(verdict.unknown)}"
+
+
+def _json(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "image": verdict.image,
+        "site": verdict.site,
+        "engine": verdict.engine,
+        "runs": verdict.runs,
+        "sentence": verdict.sentence,
+        "before": list(verdict.before),
+        "how": list(verdict.how),
+        "unknown": list(verdict.unknown),
+        "findings": [dataclasses.asdict(finding) for finding in verdict.findings],
+    }

@@ -1,0 +1,26 @@
+"""Findings for people: what, what was seen, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sealift.core.finding import Finding
+
+MARKS = {"ok": "✓", "note": "·", "warning": "!", "error": "✗"}
+
+
+def finding_line(finding: Finding) -> str:
+    """On one line, with the remedy below it."""
+    text = f"{MARKS[finding.severity]} {finding.what}"
+    if finding.evidence:
+        text += f"  ({finding.evidence})"
+    return text + "".join(f"\n    {line}" for line in finding.remedy.splitlines())
+
+
+def finding_lines(finding: Finding) -> Iterator[str]:
+    """In full: a line for each thing that was seen, and the remedy."""
+    yield f"{MARKS[finding.severity]} {finding.what}  [{finding.id}]"
+    for number, line in enumerate(finding.evidence.splitlines()):
+        yield f"    {'seen:' if number == 0 else '     '} {line}"
+    for number, line in enumerate(finding.remedy.splitlines()):
+        yield f"    {'do:  ' if number == 0 else '     '} {line}"

@@ -1,0 +1,332 @@
+"""What an image has for GPUs, found without running it: CUDA and ROCm by who brings them, code, drivers' libraries."""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+import re
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sealift.elf.gpucode import GpuCode, read_gpu_code
+from sealift.evidence.files import ImageFiles
+from sealift.evidence.opening import OpenImage
+from sealift.evidence.packages import Package
+from sealift.evidence.searching import open_file
+
+Toolkit = Literal["cuda", "rocm"]
+LibraryKind = Literal["stub", "compat", "driver"]
+
+_TEXT_LIMIT = 1 << 20
+_CODE_LIMIT = 200
+"""Libraries and programs whose code for GPUs is looked at."""
+_LEAST_CODE = 16 << 10
+_LIBCUDA = re.compile(r"libcuda\.so(\.[0-9.]+)?")
+_CUDART = re.compile(r"libcudart\.so\.(\d+(?:\.\d+)*)")
+_NAMED = re.compile(
+    r"(?i).*(cuda|cupy|flash_attn|_hip|rocm|xgboost|lightgbm|nccl_ops|apex|xformers|vllm|bitsandbytes|_C\b).*\.so(\.\d+)*"
+)
+_OWN = re.compile(r"(opt|usr/local|app|apps|srv|code|work|workspace|data|home)/")
+_NOT_OWN = re.compile(r"(usr/local/cuda[^/]*|opt/rocm[^/]*|opt/nvidia|.*/(?:site|dist)-packages)/")
+_PACKAGES = re.compile(r"(?P<site>.*/(?:site|dist)-packages)/(?P<name>[^/]+)/")
+_VERSION_LINE = re.compile(r"^(__version__|cuda|hip)\s*(?::[^=]*)?=\s*['\"]([^'\"]*)['\"]", re.MULTILINE)
+_LOADER_FOLDERS = ("/lib", "/usr/lib", "/lib64", "/usr/lib64")
+"""Where a loader looks by itself; beside them, their folders for one processor (Debian's multiarch)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Something that brings CUDA or ROCm: `what` it is, the toolkit's `version`, and the file that says so.
+
+    `runs` is what programs use of it: an image can have a toolkit of which nothing is ever loaded.
+    """
+
+    toolkit: Toolkit
+    what: str
+    version: str
+    path: str
+    framework: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriverLibrary:
+    """A libcuda in the image. `led` says what leads programs to it: `LD_LIBRARY_PATH`, a file of the loader's
+    settings, `the loader's own folders`; empty where nothing does.
+    """
+
+    path: str
+    kind: LibraryKind
+    version: str = ""
+    led: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageGpu:
+    """`code` is by what it belongs to: a Python package, or a file; `framework_versions` are torch's and jax's."""
+
+    parts: tuple[Part, ...] = ()
+    code: Mapping[str, GpuCode] = field(default_factory=dict)
+    libraries: tuple[DriverLibrary, ...] = ()
+    nccl: str = ""
+    nccl_plugin: str = ""
+
+    def of(self, toolkit: Toolkit) -> tuple[Part, ...]:
+        return tuple(part for part in self.parts if part.toolkit == toolkit)
+
+
+def find_gpu(
+    image: OpenImage, files: ImageFiles, packages: Iterable[Package], environment: Mapping[str, str]
+) -> ImageGpu:
+    """All of it; what is damaged or says nothing is passed over."""
+    packages = tuple(packages)
+    parts = [
+        *_torch(files, packages),
+        *_jax(packages),
+        *_wheels(packages),
+        *_toolkits(files),
+        *_runtimes(files, packages),
+    ]
+    if not parts and re.fullmatch(r"\d+\.\d+(\.\d+)?", environment.get("CUDA_VERSION", "")):
+        parts.append(
+            Part(toolkit="cuda", what="$CUDA_VERSION", version=environment["CUDA_VERSION"], path="the environment")
+        )
+    return ImageGpu(
+        parts=tuple(dict.fromkeys(parts)),
+        code=_code(image, files),
+        libraries=tuple(_libraries(files, environment)),
+        nccl=_nccl(files, packages),
+        nccl_plugin=next((path for path, _ in _named(files, re.compile(r"libnccl-net(-\w+)?\.so(\.\d+)*"))), ""),
+    )
+
+
+# Who brings CUDA or ROCm
+
+
+def _torch(files: ImageFiles, packages: Iterable[Package]) -> Iterator[Part]:
+    """PyTorch says in its version.py what it was built with; else the version of its wheel tells, or what lies beside.
+
+    A version that is empty is that of the wheels which the package index gives where none is named.
+    """
+    told = set[str]()
+    for path, row in _named(files, re.compile(r"version\.py")):
+        if not path.endswith("-packages/torch/version.py"):
+            continue
+        told.add(path.removesuffix("/torch/version.py"))
+        said = dict(_VERSION_LINE.findall(_text(files, row)))
+        name = f"torch {said.get('__version__', '')}".rstrip()
+        toolkits: tuple[tuple[str, Toolkit], ...] = (("cuda", "cuda"), ("hip", "rocm"))
+        for key, toolkit in toolkits:
+            if re.match(r"\d", said.get(key, "")):
+                yield Part(toolkit=toolkit, what=name, version=_two(said[key]), path=path, framework="torch")
+    wheels = [one for one in packages if one.manager == "python"]
+    for one in wheels:
+        if one.name != "torch" or one.place in told:
+            continue
+        local = one.version.partition("+")[2]
+        beside = [each for each in wheels if each.place == one.place and each.name.lower().startswith("nvidia-")]
+        found = re.fullmatch(r"cu(\d{2})(\d)|rocm(\d+\.\d+)(\.\d+)?", local)
+        if found and found[1]:
+            yield _torch_wheel(one, "cuda", f"{found[1]}.{found[2]}")
+        elif found:
+            yield _torch_wheel(one, "rocm", found[3])
+        elif not local and beside:
+            runtime = [each.version for each in beside if re.fullmatch(r"nvidia-cuda-runtime(-cu\d+)?", _name(each))]
+            yield _torch_wheel(one, "cuda", _two(runtime[0]) if runtime else "")
+
+
+def _torch_wheel(one: Package, toolkit: Toolkit, version: str) -> Part:
+    what = f"torch {one.version}"
+    return Part(toolkit=toolkit, what=what, version=version, path=_metadata_of(one), framework="torch")
+
+
+def _name(one: Package) -> str:
+    return one.name.lower().replace("_", "-")
+
+
+def _jax(packages: Iterable[Package]) -> Iterator[Part]:
+    """JAX's plugin names the major version; the runtime that is installed beside it has the rest."""
+    packages = tuple(one for one in packages if one.manager == "python")
+    for one in packages:
+        found = re.fullmatch(r"jax[_-]cuda(\d+)[_-]plugin", one.name.lower())
+        if found:
+            beside = [each.version for each in packages if each.place == one.place and _is_runtime(each, found[1])]
+            yield Part(
+                toolkit="cuda",
+                what=f"jax with {one.name} {one.version}",
+                version=_two(beside[0]) if beside else found[1],
+                path=_metadata_of(one),
+                framework="jax",
+            )
+
+
+def _is_runtime(one: Package, major: str) -> bool:
+    """NVIDIA's wheels carry the major version in their names up to CUDA 12."""
+    return _name(one) == (f"nvidia-cuda-runtime-cu{major}" if int(major) < 13 else "nvidia-cuda-runtime")
+
+
+def _wheels(packages: Iterable[Package]) -> Iterator[Part]:
+    for one in packages:
+        name, short = _name(one), _two(one.version)
+        if one.manager == "python" and re.fullmatch(r"nvidia-cuda-runtime(-cu\d+)?", name):
+            yield Part(toolkit="cuda", what=f"{one.name} {one.version}", version=short, path=_metadata_of(one))
+        elif one.manager == "python" and (found := re.fullmatch(r"cupy-cuda(\d{2})x", name)):
+            yield Part(
+                toolkit="cuda",
+                what=f"{one.name} {one.version}",
+                version=found[1],
+                path=_metadata_of(one),
+                framework="cupy",
+            )
+        elif one.manager == "conda" and name in ("cuda-cudart", "cudatoolkit"):
+            yield Part(toolkit="cuda", what=f"{one.name} {one.version}", version=short, path=one.place)
+        elif one.manager in ("dpkg", "rpm") and name == "rocm-core":
+            yield Part(toolkit="rocm", what=f"{one.name} {one.version}", version=short, path=one.manager)
+
+
+def _metadata_of(one: Package) -> str:
+    return f"{one.place}/{one.name.replace('-', '_')}-{one.version}.dist-info"
+
+
+def _toolkits(files: ImageFiles) -> Iterator[Part]:
+    """Toolkits in their own folders, each once, whatever links lead to it."""
+    seen = set[str]()
+    for name in files.names("/usr/local"):
+        real = files.real(f"/usr/local/{name}")
+        row = files.file(f"{real}/version.json") if name.startswith("cuda") and real not in seen else None
+        version = _json_version(_text(files, row)) if row is not None else ""
+        if version:
+            seen.add(real)
+            what = f"the CUDA toolkit {version}"
+            yield Part(toolkit="cuda", what=what, version=_two(version), path=f"{real}/version.json")
+    for name in files.names("/opt"):
+        real = files.real(f"/opt/{name}")
+        row = files.file(f"{real}/.info/version") if name.startswith("rocm") and real not in seen else None
+        found = re.match(r"\d+\.\d+(\.\d+)?", _text(files, row)) if row is not None else None
+        if found:
+            seen.add(real)
+            yield Part(toolkit="rocm", what=f"ROCm {found[0]}", version=_two(found[0]), path=f"{real}/.info/version")
+
+
+def _json_version(text: str) -> str:
+    try:
+        value = json.loads(text)["cuda"]["version"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return value if isinstance(value, str) else ""
+
+
+def _runtimes(files: ImageFiles, packages: Iterable[Package]) -> Iterator[Part]:
+    """The runtime library itself, where no package of Python's or conda's has it: its file carries its version."""
+    known = {row for one in packages if one.manager in ("python", "conda") for row in one.rows}
+    for path, row in _named(files, _CUDART):
+        found = _CUDART.fullmatch(posixpath.basename(path))
+        if found and row not in known and "/site-packages/" not in path:
+            yield Part(toolkit="cuda", what=posixpath.basename(path), version=_two(found[1]), path=path)
+
+
+def _two(version: str) -> str:
+    return ".".join(version.split(".")[:2])
+
+
+def _nccl(files: ImageFiles, packages: Iterable[Package]) -> str:
+    for one in packages:
+        if re.fullmatch(r"nvidia-nccl-cu\d+|libnccl2?", one.name.lower()):
+            return f"{one.name} {one.version}"
+    return next((posixpath.basename(path) for path, _ in _named(files, re.compile(r"libnccl\.so\.\d+\.[\d.]+"))), "")
+
+
+# Code
+
+
+def _code(image: OpenImage, files: ImageFiles) -> dict[str, GpuCode]:
+    """Of libraries whose names speak of GPUs, and of programs that somebody built for this image."""
+    tree = files.tree
+    found: dict[str, GpuCode] = {}
+    left = _CODE_LIMIT
+    for row, raw in enumerate(tree.paths):
+        mode, size = tree.modes[row], tree.sizes[row]
+        if not stat.S_ISREG(mode) or size < _LEAST_CODE:
+            continue
+        path = os.fsdecode(raw)
+        name = posixpath.basename(path)
+        package = _PACKAGES.match(path)
+        own = not package and _OWN.match(path) and not _NOT_OWN.match(path) and (mode & 0o111 or ".so" in name)
+        if not own and not (package and package["name"] != "nvidia" and _NAMED.fullmatch(name)):
+            continue
+        left -= 1
+        if left < 0:
+            break
+        file = open_file(image, f"/{path}")
+        code = read_gpu_code(file.read) if file is not None else None
+        if code is not None:
+            owner = package["name"] if package else f"/{path}"
+            known = found.get(owner, GpuCode())
+            found[owner] = GpuCode(
+                code=tuple(dict.fromkeys((*known.code, *code.code))), ptx=tuple(dict.fromkeys((*known.ptx, *code.ptx)))
+            )
+    return found
+
+
+# Libraries of the driver
+
+
+def _libraries(files: ImageFiles, environment: Mapping[str, str]) -> Iterator[DriverLibrary]:
+    leads = _leads(files, environment)
+    seen: dict[str, None] = {}
+    for path, _ in _named(files, _LIBCUDA, links=True):
+        folder = files.real(posixpath.dirname(path))
+        if folder in seen:
+            continue
+        seen[folder] = None
+        target = files.real(path)
+        version = re.search(r"libcuda\.so\.(\d+\.\d+(?:\.\d+)?)$", target)
+        if version is None:
+            beside = [re.fullmatch(r"libcuda\.so\.(\d+\.\d+(?:\.\d+)?)", name) for name in files.names(folder)]
+            version = next((each for each in beside if each), None)
+        kind: LibraryKind = "stub" if "/stubs" in folder else "compat" if "/compat" in folder else "driver"
+        yield DriverLibrary(
+            path=f"{folder}/{posixpath.basename(path)}",
+            kind=kind,
+            version=version[1] if version else "",
+            led=leads.get(folder, ""),
+        )
+
+
+def _leads(files: ImageFiles, environment: Mapping[str, str]) -> dict[str, str]:
+    """Folders of libraries that programs come by, with what leads there, the strongest first."""
+    found: dict[str, str] = {}
+    for folder in environment.get("LD_LIBRARY_PATH", "").split(":"):
+        if folder.startswith("/"):
+            found.setdefault(files.real(folder), "LD_LIBRARY_PATH")
+    settings = ["/etc/ld.so.conf", *(f"/etc/ld.so.conf.d/{name}" for name in files.names("/etc/ld.so.conf.d"))]
+    for path in settings:
+        row = files.file(path) if path.endswith(".conf") else None
+        for line in _text(files, row).splitlines() if row is not None else ():
+            folder = line.partition("#")[0].strip().partition("=")[0].rstrip("/")
+            if folder.startswith("/"):
+                found.setdefault(files.real(folder), path)
+    for base in _LOADER_FOLDERS:
+        multiarch = [f"{base}/{name}" for name in files.names(base) if name.endswith("-linux-gnu")]
+        for folder in (base, *multiarch):
+            found.setdefault(files.real(folder), "the loader's own folders")
+    return found
+
+
+def _named(files: ImageFiles, pattern: re.Pattern[str], *, links: bool = False) -> Iterator[tuple[str, int]]:
+    """Path and row of regular files, with `links` of symbolic links too, whose name fits; in the order of paths."""
+    for row, raw in enumerate(files.tree.paths):
+        mode = files.tree.modes[row]
+        if not (stat.S_ISREG(mode) or (links and stat.S_ISLNK(mode))):
+            continue
+        name = os.fsdecode(raw.rpartition(b"/")[2])
+        if pattern.fullmatch(name):
+            yield "/" + os.fsdecode(raw), row
+
+
+def _text(files: ImageFiles, row: int) -> str:
+    if files.tree.sizes[row] > _TEXT_LIMIT:
+        return ""
+    return files.read(row, _TEXT_LIMIT).decode("utf-8", "replace")

@@ -1,0 +1,306 @@
+"""All that a check asks of an image, read once and without running it."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+import stat
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from sealift.core.mpi import ImageMpi, family_of
+from sealift.elf.reading import is_elf, read_elf
+from sealift.errors import ImageError
+from sealift.evidence.files import ImageFiles, files_of
+from sealift.evidence.gpu import ImageGpu, find_gpu
+from sealift.evidence.mpi import find_mpi
+from sealift.evidence.opening import Form, OpenImage
+from sealift.evidence.packages import Package, find_packages
+from sealift.evidence.searching import open_file
+
+SCRIPTS = ("/.singularity.d/runscript", "/.singularity.d/startscript")
+PATHS = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV", "CONDA_PREFIX", "JULIA_DEPOT_PATH", "R_LIBS_SITE")
+"""Variables whose folders programs have to be able to enter."""
+_LOCALES = "/usr/lib/locale"
+_ARCHIVE_MAGIC = 0xDE020109
+_NAMES_LIMIT = 16 << 20
+_SCRIPT_LIMIT = 1 << 18
+_APART = frozenset(
+    (b"etc", b"var", b"root", b"proc", b"sys", b"dev", b"run", b"tmp", b"boot", b"home", b"mnt", b"media")
+)
+"""Folders in which files that are closed to others belong to the system, or to nobody's programs."""
+_OWN_PROGRAMS = re.compile(r"(opt/.*|usr/local/.*|app/.*|apps/.*|srv/.*)")
+_PROGRAMS_LIMIT = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFacts:
+    """What was read of one image.
+
+    - `source` is the image as it was named, `path` the file that was read; `size` is that of the file, or of all
+      contents of a folder; `entries` are its names.
+    - `environment` is what is certain of the image's own; `scripts` are texts of its runscript and of what that starts.
+    - `wheels` are Python's packages by name, with their versions.
+    - `closed` are the topmost paths that somebody else than their owner cannot read, where no package of the
+      distribution has them; `shut` are folders that variables name and others cannot enter, by the variable.
+    - `user_site` is the interpreter that looks into ~/.local, empty where none does.
+    - `locales` are those that are installed; None where every name is as good (musl) or it cannot be told.
+    - `mpi_users` are programs and packages that use MPI, `libfabric` the library's path with whether it knows `cxi`.
+    """
+
+    source: str
+    path: str
+    form: Form
+    size: int = 0
+    entries: int = 0
+    architecture: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    scripts: Mapping[str, str] = field(default_factory=dict)
+    mpi: ImageMpi = field(default_factory=ImageMpi)
+    mpi_users: tuple[str, ...] = ()
+    gpu: ImageGpu = field(default_factory=ImageGpu)
+    wheels: Mapping[str, str] = field(default_factory=dict)
+    shell: bool = True
+    ldconfig: bool = True
+    locales: frozenset[str] | None = None
+    closed: tuple[str, ...] = ()
+    shut: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    user_site: str = ""
+    libfabric: Mapping[str, bool] = field(default_factory=dict)
+    folders: Mapping[str, bool] = field(default_factory=dict)
+    """Folders that the environment names for writing: are they there, and does something lie in them?"""
+
+
+def read_facts(image: OpenImage, environment: Mapping[str, str], *, source: str) -> ImageFacts:
+    """Read it all. ImageError where the image is damaged, HostError where it may not be read."""
+    files = files_of(image)
+    packages = find_packages(files).packages
+    mpi = find_mpi(image)
+    wheels = {one.name.lower().replace("_", "-"): one.version for one in packages if one.manager == "python"}
+    return ImageFacts(
+        source=source,
+        path=image.path,
+        form=image.form,
+        size=os.stat(image.path).st_size if image.form != "directory" else sum(files.tree.sizes),
+        entries=len(files.tree),
+        architecture=_architecture(image, mpi),
+        environment=environment,
+        scripts=_scripts(files),
+        mpi=mpi,
+        mpi_users=tuple(_mpi_users(image, files, wheels)) if mpi.libraries else mpi.static,
+        gpu=find_gpu(image, files, packages, environment),
+        wheels=wheels,
+        shell=files.file("/bin/sh") is not None,
+        ldconfig=any(files.file(path) is not None for path in ("/sbin/ldconfig", "/usr/sbin/ldconfig")),
+        locales=_locales(image, files) if mpi.libc == "glibc" else None,
+        closed=tuple(_closed(files, packages)),
+        shut=_shut(files, environment),
+        user_site=_user_site(files, environment),
+        libfabric=_libfabric(image, files),
+        folders=_folders(files, environment),
+    )
+
+
+def _architecture(image: OpenImage, mpi: ImageMpi) -> str:
+    """What its programs are made for; else what the SIF's header says."""
+    if mpi.architecture:
+        return mpi.architecture
+    for path in ("/bin/sh", "/bin/busybox", "/bin/true", "/usr/bin/env"):
+        file = open_file(image, path)
+        if file is not None and is_elf(file.read(0, 64)):
+            try:
+                return read_elf(file.read).machine
+            except ImageError:
+                continue
+    found = image.sif.architecture if image.sif is not None else None
+    return found.oci if found is not None else ""
+
+
+# Scripts
+
+
+def _scripts(files: ImageFiles) -> dict[str, str]:
+    """The runscript and the startscript, and scripts that they start by a path of the image."""
+    found: dict[str, str] = {}
+    for path in SCRIPTS:
+        text = _script(files, path)
+        if text:
+            found[path] = text
+            for named in re.findall(r"(?:^|[\s'\"=])(/[\w./+-]+)", text):
+                real = files.real(named)
+                if real not in found and not real.startswith("/.singularity.d/"):
+                    below = _script(files, named)
+                    if below:
+                        found[real] = below
+    return found
+
+
+def _script(files: ImageFiles, path: str) -> str:
+    row = files.file(path)
+    if row is None or files.tree.sizes[row] > _SCRIPT_LIMIT:
+        return ""
+    text = files.read(row, _SCRIPT_LIMIT)
+    return text.decode("utf-8", "replace") if re.match(rb"#!.*\b(ba|da|a)?sh\b", text) else ""
+
+
+# Who uses MPI
+
+
+def _mpi_users(image: OpenImage, files: ImageFiles, wheels: Mapping[str, str]) -> Iterator[str]:
+    yield from (f"{name} {wheels[name]}" for name in ("mpi4py", "petsc4py") if name in wheels)
+    left = _PROGRAMS_LIMIT
+    for row, raw in enumerate(files.tree.paths):
+        path = os.fsdecode(raw)
+        mode = files.tree.modes[row]
+        if not (stat.S_ISREG(mode) and mode & 0o111 and _OWN_PROGRAMS.fullmatch(path)) or ".so" in path:
+            continue
+        file = open_file(image, f"/{path}")
+        if file is None or not is_elf(file.read(0, 64)):
+            continue
+        left -= 1
+        if left < 0:
+            return
+        try:
+            needed = read_elf(file.read).needed
+        except ImageError:
+            continue
+        if any(family_of(name) for name in needed):
+            yield f"/{path}"
+
+
+# What others may not read
+
+
+def _closed(files: ImageFiles, packages: Iterable[Package]) -> Iterator[str]:
+    tree = files.tree
+    owned = {row for one in packages if one.manager not in ("python", "conda") for row in one.rows}
+    shut: list[bytes] = []
+    told = set[bytes]()
+    for row, path in enumerate(tree.paths):
+        if path.partition(b"/")[0] in _APART or not path:
+            continue
+        mode = tree.modes[row]
+        while shut and not path.startswith(shut[-1] + b"/"):
+            shut.pop()
+        if stat.S_ISDIR(mode):
+            if not shut and mode & 0o005 != 0o005:
+                shut.append(path)
+            continue
+        if not stat.S_ISREG(mode) or row in owned:
+            continue
+        if shut:
+            if shut[0] not in told:
+                told.add(shut[0])
+                yield f"/{os.fsdecode(shut[0])}/"
+        elif not mode & 0o005:
+            yield f"/{os.fsdecode(path)}"
+
+
+def _shut(files: ImageFiles, environment: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for variable in PATHS:
+        folders = dict.fromkeys(each for each in environment.get(variable, "").split(":") if each.startswith("/"))
+        shut = tuple(each for each in folders if _is_shut(files, each))
+        if shut:
+            found[variable] = shut
+    return found
+
+
+def _is_shut(files: ImageFiles, path: str) -> bool:
+    """Is it there, and closed to others, by itself or by a folder above it?"""
+    real = files.real(path)
+    row = files.row(real)
+    if row is None:
+        return False
+    while real != "/":
+        row = files.row(real)
+        mode = files.tree.modes[row] if row is not None else 0o755 | stat.S_IFDIR
+        if stat.S_ISDIR(mode) and not mode & 0o001:
+            return True
+        real = posixpath.dirname(real)
+    return False
+
+
+# Python, locales, libraries, folders
+
+
+def _user_site(files: ImageFiles, environment: Mapping[str, str]) -> str:
+    """The first `python3` of PATH, unless something keeps it out of ~/.local: a variable, or a virtual environment."""
+    if environment.get("PYTHONNOUSERSITE"):
+        return ""
+    for folder in environment.get("PATH", "").split(":"):
+        if folder.startswith("/") and (row := files.file(f"{folder}/python3")) is not None:
+            if files.file(f"{posixpath.dirname(folder)}/pyvenv.cfg") is not None or not files.tree.modes[row] & 0o111:
+                return ""
+            return f"{folder}/python3"
+    return ""
+
+
+def locale_key(name: str) -> str:
+    """As glibc compares: `en_US.UTF-8` is `en_US.utf8`."""
+    language, dot, codeset = name.partition(".")
+    codeset, at, rest = codeset.partition("@")
+    return f"{language}{dot}{re.sub('[^a-z0-9]', '', codeset.lower())}{at}{rest}"
+
+
+def _locales(image: OpenImage, files: ImageFiles) -> frozenset[str] | None:
+    found = {locale_key(name) for name in files.names(_LOCALES)} | {"C", "POSIX", "C.utf8"}
+    archive = open_file(image, f"{_LOCALES}/locale-archive")
+    if archive is not None:
+        head = archive.read(0, 32)
+        if len(head) < 32:
+            return None
+        magic, _, _, _, _, place, used, _ = struct.unpack("<8I", head)
+        if magic != _ARCHIVE_MAGIC or used > _NAMES_LIMIT:
+            return None
+        names = archive.read(place, used).split(b"\0")
+        found |= {locale_key(name.decode("ascii", "replace")) for name in names if name}
+    return frozenset(found)
+
+
+def _libfabric(image: OpenImage, files: ImageFiles) -> dict[str, bool]:
+    """Does each libfabric know Slingshot's cards, by a provider inside or by a plugin beside it?"""
+    found = {}
+    for raw in files.tree.paths:
+        if not re.fullmatch(rb"(.*/)?libfabric\.so\.1", raw):
+            continue
+        path = f"/{os.fsdecode(raw)}"
+        file = open_file(image, path)
+        if file is None:
+            continue
+        plugin = f"{posixpath.dirname(file.path)}/libfabric/libcxi-fi.so"
+        text = file.read(0, min(file.size, 64 << 20))
+        found[path] = b"\0cxi\0" in text or files.file(plugin) is not None
+    return found
+
+
+_WRITTEN = (
+    "TMPDIR",
+    "TMP",
+    "TEMP",
+    "XDG_CACHE_HOME",
+    "XDG_RUNTIME_DIR",
+    "MPLCONFIGDIR",
+    "NUMBA_CACHE_DIR",
+    "TRITON_CACHE_DIR",
+    "TORCH_EXTENSIONS_DIR",
+    "TORCHINDUCTOR_CACHE_DIR",
+    "CUDA_CACHE_PATH",
+    "MIOPEN_USER_DB_PATH",
+    "WANDB_DIR",
+    "JUPYTER_RUNTIME_DIR",
+    "JUPYTER_DATA_DIR",
+    "IPYTHONDIR",
+    "APPTAINER_TMPDIR",
+)
+"""Variables that name folders in which programs write."""
+
+
+def _folders(files: ImageFiles, environment: Mapping[str, str]) -> dict[str, bool]:
+    return {
+        variable: files.row(environment[variable]) is not None
+        for variable in _WRITTEN
+        if environment.get(variable, "").startswith("/")
+    }

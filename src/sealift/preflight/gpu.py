@@ -1,0 +1,343 @@
+"""GPUs: toolkit against driver, code against capability, what hides the driver, ROCm, what engines want to be told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from sealift.core.finding import Finding
+from sealift.core.mpi import version_numbers
+from sealift.elf.gpucode import GpuCode
+from sealift.evidence.gpu import DriverLibrary, Part
+from sealift.preflight import cuda
+from sealift.preflight.question import Question, lines
+
+_BY_VARIABLE = ("enroot", "pyxis", "edf")
+"""Engines that show GPUs and libcuda only where variables ask for them."""
+_VENDORS = {"nvidia": "NVIDIA", "amd": "AMD", "intel": "Intel"}
+
+
+def vendor(question: Question) -> Iterator[Finding]:
+    """CUDA wants NVIDIA's GPUs, ROCm AMD's."""
+    theirs = question.site.text("gpu.vendor")
+    wants = {"nvidia": question.image.gpu.of("cuda"), "amd": question.image.gpu.of("rocm")}
+    names = {"nvidia": "CUDA", "amd": "ROCm"}
+    here = [key for key, parts in wants.items() if parts]
+    if not theirs or not here or theirs in here:
+        return
+    name = " and ".join(names[key] for key in here)
+    seen = [_seen(part) for key in here for part in wants[key][:2]]
+    if theirs == "none":
+        yield Finding(
+            id="gpu.none",
+            severity="note",
+            what=f"the image has {name}, and these nodes have no GPU: programs run on processors, or not at all",
+            evidence=lines(*seen, *question.says("gpu.vendor")),
+        )
+        return
+    yield Finding(
+        id="gpu.vendor",
+        severity="error",
+        what=f"the image has {name}, and the GPUs of {question.site.name} are {_VENDORS.get(theirs, theirs)}'s",
+        evidence=lines(*seen, *question.says("gpu.vendor", "gpu.model")),
+        remedy={
+            "amd": "build it for ROCm: wheels of torch end in +rocm, bases are rocm/…",
+            "nvidia": "build it for CUDA: wheels of torch end in +cu, bases are nvidia/cuda:…",
+        }.get(theirs, "build it for this maker's GPUs"),
+    )
+
+
+# CUDA
+
+
+def driver(question: Question) -> Iterator[Finding]:
+    """The toolkit that programs use against the driver of the site."""
+    theirs = question.site.text("gpu.driver")
+    if question.site.text("gpu.vendor") != "nvidia" or not theirs:
+        return
+    parts = parts_in_use(question)
+    known = question.site.text("gpu.cuda")
+    outcome = {part: cuda.runs(part.version, theirs, known) for part in parts}
+    for verdict in ("no", "minor"):
+        these = [part for part in parts if outcome[part] == verdict]
+        if these:
+            newest = max(these, key=lambda part: version_numbers(part.version))
+            of_it = [part for part in these if part.version == newest.version]
+            yield _too_new(question, newest, of_it) if verdict == "no" else _minor(question, newest, of_it)
+            return
+
+
+def parts_in_use(question: Question) -> tuple[Part, ...]:
+    """What brings CUDA, versions filled in where the wheel does not tell its own."""
+    filled = []
+    for part in question.image.gpu.of("cuda"):
+        version = part.version or cuda.torch_default(part.what.removeprefix("torch "))
+        if version:
+            filled.append(
+                Part(toolkit=part.toolkit, what=part.what, version=version, path=part.path, framework=part.framework)
+            )
+    return tuple(filled)
+
+
+def _too_new(question: Question, newest: Part, parts: Iterable[Part]) -> Finding:
+    site, least = question.site, cuda.least_driver(newest.version)
+    fits = cuda.newest_full(site.text("gpu.driver"))
+    forward = [each for each in question.image.gpu.libraries if each.kind == "compat" and each.led]
+    more = f"{forward[0].path} is led to by {forward[0].led}: nobody here knows whether it helps" if forward else ""
+    return Finding(
+        id="gpu.cuda.driver",
+        severity="error",
+        what=f"CUDA {newest.version} needs a driver of {least} or later, and {site.name} has {site.text('gpu.driver')}",
+        evidence=lines(*(_seen(part) for part in parts), *question.says("gpu.driver"), more),
+        remedy=_older(newest, fits),
+    )
+
+
+def _older(part: Part, fits: str) -> str:
+    major = fits.partition(".")[0]
+    if part.framework == "torch":
+        # For these versions wheels are made; each runs on every driver of its major version.
+        wheels = {"11": "cu118", "12": "cu126", "13": "cu130"}
+        index = f"https://download.pytorch.org/whl/{wheels.get(major, 'cu126')}"
+        return f"take another wheel: pip install torch --index-url {index}"
+    if part.framework == "jax":
+        return f'pip install "jax[cuda{major}]"'
+    return f"begin with an image of CUDA {fits} or older"
+
+
+def _minor(question: Question, newest: Part, parts: Iterable[Part]) -> Finding:
+    site = question.site
+    capability = site.text("gpu.capability")
+    covered = _covered(question, capability)
+    full = cuda.full_driver(newest.version)
+    needs = f"all of it wants driver {full}" if full else "its own driver is a later one"
+    caveat = "PTX that is compiled while a program runs (numba, CuPy's raw kernels) can fail: `unsupported PTX version`"
+    fits = cuda.newest_full(site.text("gpu.driver"))
+    return Finding(
+        id="gpu.cuda.minor",
+        severity="note" if covered == "code" else "warning",
+        what=f"CUDA {newest.version} runs on driver {site.text('gpu.driver')} by minor-version compatibility, {needs}",
+        evidence=lines(
+            *(_seen(part) for part in parts),
+            *question.says("gpu.driver"),
+            f"machine code for {capability} is there" if covered == "code" else "",
+            caveat,
+        ),
+        remedy=f"for all of it, build with CUDA {fits}" if fits else "",
+    )
+
+
+def _covered(question: Question, capability: str) -> str:
+    """Has every framework and program with code of its own machine code for this GPU? Empty where nothing is known."""
+    known = _known_code(question)
+    answers = {cuda.covers(code, capability) for _, code, _ in known} if capability else set()
+    return "code" if answers == {"code"} else ""
+
+
+def _known_code(question: Question) -> list[tuple[str, GpuCode, str]]:
+    """Whose code, what code, and how it is known: read from the libraries, else by PyTorch's own list."""
+    found = [
+        (owner, code, "read from its libraries")
+        for owner, code in question.image.gpu.code.items()
+        if not any(each.startswith("gfx") for each in code.code)
+    ]
+    if "torch" not in question.image.gpu.code:
+        for part in parts_in_use(question):
+            listed = cuda.torch_code(part.version, question.image.architecture) if part.framework == "torch" else None
+            if listed is not None:
+                found.append(("torch", listed, f"PyTorch's own list of its wheels for CUDA {part.version}"))
+    return found
+
+
+def capability(question: Question) -> Iterator[Finding]:
+    """Is there code for the GPUs of the site? What has none says `no kernel image is available`."""
+    theirs = question.site.text("gpu.capability")
+    if question.site.text("gpu.vendor") == "amd":
+        yield from _amd_targets(question, theirs)
+    if question.site.text("gpu.vendor") != "nvidia" or not version_numbers(theirs)[1:]:
+        return
+    told = False
+    for owner, code, how in _known_code(question):
+        covered = cuda.covers(code, theirs)
+        needs_ptx = covered == "ptx" and _is_minor(question)
+        if covered == "no" or needs_ptx:
+            told = True
+            yield _no_code(question, owner, code, how, needs_ptx=needs_ptx)
+    if told:
+        return
+    for part in parts_in_use(question):
+        oldest = cuda.oldest_capability(part.version)
+        if part.framework == "jax":
+            row = cuda.tables()["jax"].get(part.version.partition(".")[0], {})
+            oldest = str(row.get("capability", oldest))
+        if oldest and version_numbers(theirs) < version_numbers(oldest):
+            yield Finding(
+                id="gpu.capability",
+                severity="error",
+                what=f"{part.what} knows GPUs from {oldest} on, and those of {question.site.name} are {theirs}",
+                evidence=lines(_seen(part), *question.says("gpu.capability", "gpu.model")),
+                remedy="build with CUDA 12: version 13 has nothing for GPUs before 7.5",
+            )
+            return
+
+
+def _is_minor(question: Question) -> bool:
+    driver_, known = question.site.text("gpu.driver"), question.site.text("gpu.cuda")
+    return bool(driver_) and any(cuda.runs(p.version, driver_, known) == "minor" for p in parts_in_use(question))
+
+
+def _no_code(question: Question, owner: str, code: GpuCode, how: str, *, needs_ptx: bool) -> Finding:
+    theirs = question.site.text("gpu.capability")
+    target = theirs.replace(".", "")
+    why = "its PTX is of a newer CUDA than the driver compiles" if needs_ptx else ""
+    return Finding(
+        id="gpu.code",
+        severity="error",
+        what=f"{owner} has no code for GPUs of capability {theirs}, which {question.site.name} has",
+        evidence=lines(f"it has {', '.join((*code.code, *code.ptx))} ({how})", why, *question.says("gpu.capability")),
+        remedy=(
+            "take a wheel for CUDA 12.6, which has code for 5.0 to 9.0"
+            if owner == "torch"
+            else f"compile it with: -gencode arch=compute_{target},code=sm_{target}"
+        ),
+    )
+
+
+def _amd_targets(question: Question, theirs: str) -> Iterator[Finding]:
+    for owner, code in question.image.gpu.code.items():
+        targets = [each for each in code.code if each.startswith("gfx")]
+        if targets and theirs.startswith("gfx") and theirs not in targets:
+            yield Finding(
+                id="gpu.code",
+                severity="error",
+                what=f"{owner} has no code for {theirs}, which {question.site.name} has",
+                evidence=lines(
+                    f"it has {', '.join(targets)} (read from its libraries)", *question.says("gpu.capability")
+                ),
+                remedy=f"compile it with: --offload-arch={theirs}   (PyTorch: PYTORCH_ROCM_ARCH={theirs})",
+            )
+
+
+def majors(question: Question) -> Iterator[Finding]:
+    """Python packages of two major versions of CUDA in one image."""
+    found: dict[str, str] = {}
+    for part in parts_in_use(question):
+        if part.framework or part.path.endswith(".dist-info"):
+            found.setdefault(part.version.partition(".")[0], _seen(part))
+    for name, version in sorted(question.image.wheels.items()):
+        _, mark, major = name.rpartition("-cu")
+        if mark and name.startswith("nvidia-") and major.isdecimal():
+            found.setdefault(major, f"{name} {version}")
+    if len(found) > 1:
+        both = " and ".join(sorted(found))
+        yield Finding(
+            id="gpu.cuda.mixed",
+            severity="warning",
+            what=f"Python has packages for CUDA {both}: their libraries have the same names, and one of them loses",
+            evidence=lines(*(found[major] for major in sorted(found))),
+            remedy=f"build all of them for one: torch from .../whl/cu{max(found)}0, jax[cuda{max(found)}]",
+        )
+
+
+# What hides the driver
+
+
+def hidden_driver(question: Question) -> Iterator[Finding]:
+    """A libcuda of the image that programs come by before the host's."""
+    if question.site.text("gpu.vendor") != "nvidia":
+        return
+    led = [each for each in question.image.gpu.libraries if each.led]
+    for each in sorted(led, key=lambda one: (one.led != "LD_LIBRARY_PATH", one.path))[:1]:
+        yield _hiding(question, each)
+
+
+def _hiding(question: Question, library: DriverLibrary) -> Finding:
+    theirs = question.site.text("gpu.driver")
+    first = library.led == "LD_LIBRARY_PATH"
+    version = f" {library.version}" if library.version else ""
+    what = {
+        "stub": f"`{library.path}` is a stub for linking, and {library.led} leads programs to it before the driver's",
+        "compat": f"`{library.path}` is CUDA's compatibility library{version}, and {library.led} leads programs to it",
+        "driver": f"`{library.path}` is a driver's library{version}, and {library.led} can lead programs to it",
+    }[library.kind]
+    newer = bool(theirs and library.version and not at_most(library.version, theirs))
+    severe = first and not (library.kind == "compat" and newer)
+    why = {
+        "stub": "a program that loads it finds no GPU: `CUDA driver is a stub library`",
+        "compat": "it helps where it is newer than the driver, on data-centre GPUs and for listed branches only; "
+        "else error 803, `unsupported display driver / cuda driver combination`",
+        "driver": "a libcuda works with the kernel module of its own version alone",
+    }[library.kind]
+    folder = library.path.rpartition("/")[0]
+    remedy = {
+        "stub": f"take {folder} out of {library.led}; link with -L{folder}, which needs neither",
+        "compat": f"take {folder} out of {library.led}",
+        "driver": "do not install a driver in an image: take its packages out of %post",
+    }[library.kind]
+    return Finding(
+        id=f"gpu.libcuda.{library.kind}",
+        severity="error" if severe else "warning",
+        what=what,
+        evidence=lines(why, *question.says("gpu.driver")),
+        remedy=remedy + ("" if first or library.kind == "driver" else ", and run ldconfig at the end of %post"),
+    )
+
+
+def at_most(version: str, limit: str) -> bool:
+    return version_numbers(version) <= version_numbers(limit)
+
+
+# ROCm, and what engines want to be told
+
+
+def rocm(question: Question) -> Iterator[Finding]:
+    """ROCm's user space works with drivers of about two releases around it."""
+    oldest, newest = question.site.text("gpu.rocm_oldest"), question.site.text("gpu.rocm_newest")
+    if question.site.text("gpu.vendor") != "amd" or not (oldest or newest):
+        return
+    for part in question.image.gpu.of("rocm"):
+        version = version_numbers(part.version)[:2]
+        too_old = oldest and version < version_numbers(oldest)[:2]
+        if too_old or (newest and version > version_numbers(newest)[:2]):
+            yield Finding(
+                id="gpu.rocm",
+                severity="warning",
+                what=f"ROCm {part.version} is {'older' if too_old else 'newer'} than what the driver of "
+                f"{question.site.name} goes with: {oldest} to {newest}",
+                evidence=lines(
+                    _seen(part), *question.says("gpu.rocm", "gpu.driver", "gpu.rocm_oldest", "gpu.rocm_newest")
+                ),
+                remedy=f"build with ROCm {oldest if too_old else newest}",
+            )
+            return
+
+
+def variables(question: Question) -> Iterator[Finding]:
+    """Enroot and its kin bring in nothing that the image's variables do not ask for."""
+    asked = question.image.environment
+    if question.engine.name not in _BY_VARIABLE or question.site.text("gpu.vendor") != "nvidia":
+        return
+    if not question.image.gpu.of("cuda"):
+        return
+    capabilities = asked.get("NVIDIA_DRIVER_CAPABILITIES", "utility").split(",")
+    missing = []
+    if asked.get("NVIDIA_VISIBLE_DEVICES", "void") in ("", "void", "none"):
+        missing.append("export NVIDIA_VISIBLE_DEVICES=all")
+    if not {"all", "compute"} & set(capabilities):
+        missing.append("export NVIDIA_DRIVER_CAPABILITIES=compute,utility")
+    if missing:
+        yield Finding(
+            id="gpu.variables",
+            severity="error",
+            what=f"{question.engine.name} shows no GPU to this image: it does not ask for them",
+            evidence=lines(
+                *(
+                    f"{name} is {asked.get(name) or 'not set'}"
+                    for name in ("NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES")
+                )
+            ),
+            remedy="in %environment:\n" + "\n".join(missing),
+        )
+
+
+def _seen(part: Part) -> str:
+    return f"{part.what} is of {'CUDA' if part.toolkit == 'cuda' else 'ROCm'} {part.version} ({part.path})"

@@ -1,0 +1,108 @@
+"""MPI and what carries it: the image's against the site's launcher and library, libfabric, NCCL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from sealift.core.finding import Finding
+from sealift.core.mpi import Wireup, version_numbers
+from sealift.engines.wireup import wire_up
+from sealift.errors import UsageError
+from sealift.preflight.question import Question, lines
+
+
+def plan(question: Question) -> Wireup | UsageError | None:
+    """What a job would do about MPI; the reason where it cannot; None for an image without MPI.
+
+    The C library's age is left out: it is judged by itself, for it is seldom sure.
+    """
+    image = replace(question.image.mpi, glibc="")
+    if image.family == "none":
+        return None
+    try:
+        return wire_up(image, question.site, engine=question.engine.name, gpu=False)
+    except UsageError as error:
+        return error
+
+
+def wireup(question: Question) -> Iterator[Finding]:
+    """Family, static or shared, PMI: what `sealift job` would refuse."""
+    found = plan(question)
+    if not isinstance(found, UsageError):
+        return
+    mpi, users = question.image.mpi, question.image.mpi_users
+    library = mpi.library
+    used = bool(users or mpi.static or (mpi.launcher and library))
+    yield Finding(
+        id="mpi.fit",
+        severity="error" if used else "warning",
+        what=found.message,
+        evidence=lines(
+            f"{library.title}: {library.path}" if library else "",
+            f"used by {', '.join(users[:3])}" if users else "",
+            *question.says("mpi.host", "mpi.families", "slurm.mpi_types"),
+        ),
+        remedy="\n".join(found.hints),
+    )
+
+
+def newer_calls(question: Question) -> Iterator[Finding]:
+    """Programs that were built with a newer MPICH than the host's may ask for calls that it has not."""
+    found, library = plan(question), question.image.mpi.library
+    if not isinstance(found, Wireup) or found.model not in ("injected", "hybrid") or library is None:
+        return
+    wanted = question.site.text("mpi.version")
+    if library.implementation == "mpich" and version_numbers(library.version)[:2] > version_numbers(wanted)[:2] > ():
+        yield Finding(
+            id="mpi.newer",
+            severity="note",
+            what=f"the image has {library.title}, and images for {question.site.name} are built with MPICH {wanted}: "
+            "newer calls than the host's MPI has are missing there",
+            evidence=lines(f"{library.title}: {library.path}", *question.says("mpi.version", "mpi.host_version")),
+            remedy=f"build with MPICH {wanted}, unless the program needs newer calls",
+        )
+
+
+def libfabric(question: Question) -> Iterator[Finding]:
+    """An MPI of the image's own that cannot reach the network's cards falls back to TCP."""
+    found, image = plan(question), question.image
+    provider = question.site.text("network.provider")
+    if provider != "cxi" or not isinstance(found, Wireup) or found.model != "container" or _brought(question, "cxi"):
+        return
+    library = image.mpi.library
+    if library is None or "ofi" not in library.transports or not image.libfabric or any(image.libfabric.values()):
+        return
+    yield Finding(
+        id="network.libfabric",
+        severity="warning",
+        what=f"the image's libfabric does not know `{provider}`, so that MPI goes over TCP on {question.site.name}",
+        evidence=lines(
+            f"{', '.join(image.libfabric)}: neither a provider nor a plugin `cxi`",
+            *question.says("network.name", "network.provider"),
+        ),
+        remedy="build libfabric 1.20 or later with --enable-cxi, or use the host's MPI (MPICH's ABI)",
+    )
+
+
+def nccl(question: Question) -> Iterator[Finding]:
+    """NCCL reaches Slingshot by a plugin, which some engines bring in and some images have."""
+    image, site, name = question.image, question.site, question.engine.name
+    if site.text("network.provider") != "cxi" or site.text("gpu.vendor") != "nvidia" or not image.gpu.nccl:
+        return
+    if image.gpu.nccl_plugin or site.texts(f"engines.{name}.nccl_flags") or _brought(question, "nccl"):
+        return
+    yield Finding(
+        id="network.nccl",
+        severity="note",
+        what="NCCL has no plugin for this network: over several nodes it goes through sockets, far more slowly",
+        evidence=lines(image.gpu.nccl, *question.says("network.name", "network.provider")),
+        remedy="build aws-ofi-nccl in %post, against a libfabric that knows cxi",
+    )
+
+
+def _brought(question: Question, word: str) -> bool:
+    """Does the site's engine bring it in by itself?"""
+    name = question.engine.name
+    texts = (*question.site.texts(f"engines.{name}.note"), *question.site.texts(f"engines.{name}.injects"))
+    return any(word in text for text in texts)

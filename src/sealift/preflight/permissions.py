@@ -1,0 +1,148 @@
+"""Who one is inside, and what may be read and written: closed files, /root, sudo, writing into the image."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+
+from sealift.core.finding import Finding, Severity
+from sealift.preflight.question import Question
+from sealift.shell.follow import Run, follow
+from sealift.shell.parse import parse
+
+_ROOTS = frozenset(
+    ("sudo", "su", "mount", "umount", "useradd", "groupadd", "chown", "systemctl", "service", "modprobe")
+)
+"""Programs that need root's rights, which a container's user has not got."""
+_INSTALLERS = frozenset(("apt-get", "apt", "yum", "dnf", "zypper", "apk", "pacman", "dpkg", "rpm"))
+_WRITERS = frozenset(("mkdir", "touch", "tee", "ln", "install", "truncate", "mktemp"))
+_TO_LAST = frozenset(("cp", "mv", "rsync"))
+_WRAPPERS = frozenset(("exec", "command", "nohup", "env", "time"))
+_IMAGES_OWN = ("/opt/", "/usr/", "/etc/", "/var/", "/app/", "/apps/", "/srv/", "/lib/", "/root/", "/bin/", "/code/")
+_OPEN = ("/var/tmp/", "/var/run/")  # noqa: S108 -- these names are looked for, not used
+_SHOWN = 3
+
+
+def closed_files(question: Question) -> Iterator[Finding]:
+    """Files that others than their owner cannot read: inside, one seldom is the owner."""
+    closed, where = question.image.closed, question.where(lambda engine: not engine.as_root)
+    if not closed or not where:
+        return
+    top = sorted({"/".join(path.split("/")[:3]) for path in closed})
+    yield Finding(
+        id="permissions.closed",
+        severity="warning",
+        what=f"{_count(len(closed), 'path')} of the image cannot be read by others, and under {where} one is not root",
+        evidence=_some(closed),
+        remedy="at the end of %post: chmod -R a+rX " + " ".join(top[:_SHOWN]),
+    )
+
+
+def shut_folders(question: Question) -> Iterator[Finding]:
+    """Programs and libraries below /root and the like cannot be reached."""
+    shut = question.image.shut
+    where = question.where(lambda engine: not engine.as_root)
+    if not shut or not where:
+        return
+    variable, folders = next(iter(shut.items()))
+    yield Finding(
+        id="permissions.path",
+        severity=_severity(question, where),
+        what=f"{variable} leads to `{folders[0]}`, closed to all but root: under {where} one is not root",
+        evidence="\n".join(f"{name}: {', '.join(each)}" for name, each in shut.items()),
+        remedy="install below /opt or /usr/local in %post, or: chmod a+rX /root and what lies below it",
+    )
+
+
+def roots_programs(question: Question) -> Iterator[Finding]:
+    """A runscript that wants to be root, or to install something, when it is run."""
+    where = question.where(lambda engine: not engine.as_root)
+    if not where:
+        return
+    for path, run in _runs(question):
+        name, rest = _program(run)
+        if name in _ROOTS or (name in _INSTALLERS and rest[:1] and rest[0] in ("install", "update", "upgrade", "add")):
+            yield Finding(
+                id="permissions.root",
+                severity=_severity(question, where),
+                what=f"`{' '.join((name, *rest[:2]))}` of {path} needs root, which one is not under {where}",
+                evidence=f"{path}: {' '.join(run.texts[:6])}",
+                remedy="do it in %post, when the image is built",
+            )
+            return
+
+
+def writes(question: Question) -> Iterator[Finding]:
+    """A runscript, or a variable for caches, that writes into the image, which cannot be written to."""
+    where = question.where(lambda engine: not engine.writable)
+    if not where:
+        return
+    for path, run in _runs(question):
+        target = next((each for each in _targets(run) if _is_inside(each)), "")
+        if target:
+            yield Finding(
+                id="permissions.writes",
+                severity=_severity(question, where),
+                what=f"{path} writes to `{target}`, and images cannot be written to under {where}",
+                evidence=f"{path}: {' '.join(run.texts[:6])}",
+                remedy=f"write below $SCRATCH or /tmp, or bind a folder: -B $SCRATCH/x:{posixpath.dirname(target)}",
+            )
+            break
+    named = {
+        variable: question.image.environment[variable]
+        for variable, there in question.image.folders.items()
+        if there and _is_inside(question.image.environment[variable] + "/")
+    }
+    if named:
+        variable, folder = next(iter(named.items()))
+        yield Finding(
+            id="permissions.cache",
+            severity="warning",
+            what=f"{variable} is `{folder}`, a folder of the image, which cannot be written to under {where}",
+            evidence="\n".join(f"{name}={each}" for name, each in named.items()),
+            remedy=f"in %environment: export {variable}=/tmp/$USER",
+        )
+
+
+def _severity(question: Question, where: str) -> Severity:
+    """What bites under the chosen engine is an error; what only would under another, a warning."""
+    return "error" if where == question.engine.name else "warning"
+
+
+def _runs(question: Question) -> Iterator[tuple[str, Run]]:
+    """The commands that run whenever the image is run: what stands behind a condition may have thought of it."""
+    for path, text in question.image.scripts.items():
+        script = parse(text).script
+        yield from ((path, run) for run in follow(script, dialect="bash") if run.certain and run.fields)
+
+
+def _program(run: Run) -> tuple[str, tuple[str, ...]]:
+    texts = list(run.texts)
+    while texts and posixpath.basename(texts[0]) in _WRAPPERS:
+        texts.pop(0)
+    return (posixpath.basename(texts[0]) if texts else "", tuple(texts[1:]))
+
+
+def _targets(run: Run) -> Iterator[str]:
+    for redirect in run.command.redirects:
+        if redirect.operator in (">", ">>", ">|", "&>", "&>>") and redirect.target.literal:
+            yield redirect.target.literal
+    name, rest = _program(run)
+    operands = [each for each in rest if not each.startswith("-")]
+    if name in _WRITERS:
+        yield from operands
+    elif name in _TO_LAST:
+        yield from operands[-1:]
+
+
+def _is_inside(path: str) -> bool:
+    return path.startswith(_IMAGES_OWN) and not path.startswith(_OPEN)
+
+
+def _some(paths: tuple[str, ...]) -> str:
+    rest = len(paths) - _SHOWN
+    return ", ".join(paths[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("s" if number > 1 else "")
