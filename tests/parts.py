@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.ground import apptainer, browser, debian, foreign, podman_hpc, slurm, users
+from tests.ground import apptainer, browser, debian, foreign, gpu, podman_hpc, slurm, users
 
 ADMIN_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
 
@@ -87,6 +87,12 @@ PARTS = (
         packages=podman_hpc.PACKAGES,
         set_up=podman_hpc.set_up,
         also=("podman", "mirror"),
+    ),
+    Part(
+        name="nvjpeg",
+        present=lambda: gpu.nvjpeg(cache_folder()).exists(),
+        missing="NVIDIA's nvjpeg was not fetched from the Python package index",
+        set_up=lambda: gpu.fetch(gpu.nvjpeg(cache_folder())),
     ),
     Part(
         name="apptainer",

@@ -133,6 +133,7 @@ COMMON: Facts = {
     ),
     "engines.podman-hpc.file_binds": (True, "N20"),
     "engines.podman-hpc.writable": (True, "N20"),
+    "engines.podman-hpc.ldconfig": ("flags", "N20"),
     "engines.podman-hpc.passes": (("SLURM_*", "PALS_*", "PMI_*", "PMIX_*"), "N20"),
     "engines.podman-hpc.user": ("root", "N17"),
     "engines.podman-hpc.wait_timeout": (10.0, "N20"),

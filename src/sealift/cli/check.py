@@ -59,12 +59,12 @@ def execute(options: argparse.Namespace) -> int:
             events=say,
         )
     )
-    print(json.dumps(_json(verdict), indent=2) if options.json else "\n".join(_lines(verdict)))
+    print(json.dumps(_json(verdict), indent=2) if options.json else "\n".join(lines_of(verdict)))
     counted = {"error": ("error",), "warning": ("error", "warning"), "note": ("error", "warning", "note")}
     return 1 if any(finding.severity in counted[options.fail_on] for finding in verdict.findings) else 0
 
 
-def _lines(verdict: Verdict) -> Iterator[str]:
+def lines_of(verdict: Verdict) -> Iterator[str]:
     from sealift.cli.findings import finding_lines
 
     yield verdict.sentence

@@ -155,17 +155,15 @@ _MODELS = {
     "injected": "injected: the site's MPI, put in by its engine",
     "none": "none",
 }
-_MARKS = {"ok": "✓", "note": "·", "warning": "!", "error": "✗"}
 
 
 def _report_lines(report: MpiReport) -> list[str]:
+    from sealift.cli.findings import finding_line
+
     lines = []
     if report.alone:
         lines.append("· no Slurm allocation here: the image's own mpiexec, on this host alone")
-    for finding in report.findings:
-        text = f"{_MARKS[finding.severity]} {finding.what}"
-        lines.append(text + (f"  ({finding.evidence})" if finding.evidence else ""))
-        lines += [f"    {line}" for line in finding.remedy.splitlines()]
+    lines += [finding_line(finding) for finding in report.findings]
     if report.said.pairs:
         first, last = report.said.ranks[0], report.said.ranks[-1]
         lines += ["", f"between rank {first.rank} on {first.host} and rank {last.rank} on {last.host}"]

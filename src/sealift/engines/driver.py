@@ -135,7 +135,7 @@ def find_driver(kind: Kind, *, path: str, machine: str, library_path: str = "", 
     places = [*library_path.split(":"), *_ELSEWHERE]
     return Driver(
         kind=kind,
-        version=_version(kind, root),
+        version=driver_version(kind, root),
         libraries={name: root + found for name, found in libraries.items()},
         own=frozenset(name for name in libraries if name.startswith(parts.own)) if parts.own else frozenset(),
         programs=programs,
@@ -155,7 +155,8 @@ def _of_outer(root: str) -> list[tuple[str, str]]:
         return []
 
 
-def _version(kind: Kind, root: str) -> str:
+def driver_version(kind: Kind, root: str = "") -> str:
+    """The version of the kernel module; empty where it is not loaded."""
     file, pattern = _VERSIONS[kind]
     try:
         with open(root + file, encoding="utf-8", errors="replace") as text:

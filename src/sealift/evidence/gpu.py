@@ -91,7 +91,7 @@ def find_gpu(
     ]
     if not parts and re.fullmatch(r"\d+\.\d+(\.\d+)?", environment.get("CUDA_VERSION", "")):
         parts.append(
-            Part(toolkit="cuda", what="$CUDA_VERSION", version=environment["CUDA_VERSION"], path="the environment")
+            Part(toolkit="cuda", what="the base", version=_two(environment["CUDA_VERSION"]), path="$CUDA_VERSION")
         )
     return ImageGpu(
         parts=tuple(dict.fromkeys(parts)),

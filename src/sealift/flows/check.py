@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from sealift.core.event import Events, ignore
-from sealift.engines.choose import CLEAN_ENGINES, ENGINES
+from sealift.engines.choose import CLEAN_ENGINES, ENGINES, choose
 from sealift.errors import UsageError
 from sealift.evidence.imagefacts import ImageFacts, read_facts
 from sealift.evidence.opening import open_image
@@ -15,6 +15,7 @@ from sealift.flows.run import local_image
 from sealift.flows.sites import detect_site, find_site
 from sealift.preflight.checks import Verdict, judge
 from sealift.preflight.question import Question, traits
+from sealift.sites.local import NAME as LOCAL
 from sealift.sites.profile import Profile
 
 
@@ -50,6 +51,8 @@ def check(request: CheckRequest) -> Verdict:
 
 
 def _engine(request: CheckRequest, site: Profile) -> str:
+    if not request.engine and site.name == LOCAL:
+        return choose("auto", env=request.environment).engine
     if not request.engine:
         return next(iter(site.texts("engines.order")), "apptainer")
     known = [name for name in (*ENGINES, *CLEAN_ENGINES) if name != "auto"]

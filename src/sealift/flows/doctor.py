@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sealift.core.finding import Finding
+from sealift.engines.driver import driver_version
 from sealift.engines.findings import engine_findings
 from sealift.errors import SealiftError
+from sealift.preflight.host import driver_findings
 from sealift.sandbox.findings import host_findings
 from sealift.store.place import choose_place, open_store
 
 
 def examine(environment: Mapping[str, str]) -> tuple[Finding, ...]:
     """All findings, those about building first; nothing of the host is changed."""
-    return (*host_findings(environment), *engine_findings(environment), *_store_findings(environment))
+    return (
+        *host_findings(environment),
+        *engine_findings(environment),
+        *driver_findings(driver_version("nvidia")),
+        *_store_findings(environment),
+    )
 
 
 def _store_findings(environment: Mapping[str, str]) -> tuple[Finding, ...]:

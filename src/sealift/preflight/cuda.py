@@ -24,7 +24,7 @@ def tables() -> Mapping[str, Any]:
 def at_least(have: str, need: str) -> bool:
     """Is a driver new enough? A branch (`590`) counts as the one of its releases that is asked for."""
     ours, theirs = version_numbers(have), version_numbers(need)
-    return ours >= theirs[: len(ours)]
+    return bool(ours) and ours >= theirs[: len(ours)]
 
 
 def runs(cuda: str, driver: str, driver_cuda: str = "") -> Runs | None:

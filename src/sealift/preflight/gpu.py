@@ -109,7 +109,7 @@ def _minor(question: Question, newest: Part, parts: Iterable[Part]) -> Finding:
     capability = site.text("gpu.capability")
     covered = _covered(question, capability)
     full = cuda.full_driver(newest.version)
-    needs = f"all of it wants driver {full}" if full else "its own driver is a later one"
+    needs = f"all that it can wants driver {full}" if full else "its own driver is a later one"
     caveat = "PTX that is compiled while a program runs (numba, CuPy's raw kernels) can fail: `unsupported PTX version`"
     fits = cuda.newest_full(site.text("gpu.driver"))
     return Finding(

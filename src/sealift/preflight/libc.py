@@ -23,7 +23,7 @@ def old(question: Question) -> Iterator[Finding]:
     what, severity = "", "note"
     if isinstance(found, Wireup) and found.model in ("injected", "hybrid"):
         host = site.text("mpi.host", "the host's MPI")
-        what = f"{host} of {site.name}, which takes the place of the image's MPI"
+        what = f"{host} of {site.name}, which takes the place of the image's MPI,"
         severity = "warning" if fact.doubtful else "error"
     elif image.gpu.nccl and site.texts(f"engines.{question.engine.name}.nccl_flags"):
         flags = " ".join(site.texts(f"engines.{question.engine.name}.nccl_flags"))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from sealift.core.finding import Finding
-from sealift.core.mpi import Wireup, version_numbers
+from sealift.core.mpi import MpiLibrary, Wireup, version_numbers
 from sealift.engines.wireup import wire_up
 from sealift.errors import UsageError
 from sealift.preflight.question import Question, lines
@@ -42,9 +42,14 @@ def wireup(question: Question) -> Iterator[Finding]:
             f"{library.title}: {library.path}" if library else "",
             f"used by {', '.join(users[:3])}" if users else "",
             *question.says("mpi.host", "mpi.families", "slurm.mpi_types"),
+            *(question.says(_pmi_key(library)) if library and library.implementation == "openmpi" else ()),
         ),
         remedy="\n".join(found.hints),
     )
+
+
+def _pmi_key(library: MpiLibrary) -> str:
+    return "mpi.pmi.openmpi5" if version_numbers(library.version)[:1] >= (5,) else "mpi.pmi.openmpi4"
 
 
 def newer_calls(question: Question) -> Iterator[Finding]:

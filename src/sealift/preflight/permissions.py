@@ -59,14 +59,14 @@ def roots_programs(question: Question) -> Iterator[Finding]:
     where = question.where(lambda engine: not engine.as_root)
     if not where:
         return
-    for path, run in _runs(question):
+    for path, run, line in _runs(question):
         name, rest = _program(run)
         if name in _ROOTS or (name in _INSTALLERS and rest[:1] and rest[0] in ("install", "update", "upgrade", "add")):
             yield Finding(
                 id="permissions.root",
                 severity=_severity(question, where),
                 what=f"`{' '.join((name, *rest[:2]))}` of {path} needs root, which one is not under {where}",
-                evidence=f"{path}: {' '.join(run.texts[:6])}",
+                evidence=f"{path}: {line}",
                 remedy="do it in %post, when the image is built",
             )
             return
@@ -77,14 +77,14 @@ def writes(question: Question) -> Iterator[Finding]:
     where = question.where(lambda engine: not engine.writable)
     if not where:
         return
-    for path, run in _runs(question):
+    for path, run, line in _runs(question):
         target = next((each for each in _targets(run) if _is_inside(each)), "")
         if target:
             yield Finding(
                 id="permissions.writes",
                 severity=_severity(question, where),
                 what=f"{path} writes to `{target}`, and images cannot be written to under {where}",
-                evidence=f"{path}: {' '.join(run.texts[:6])}",
+                evidence=f"{path}: {line}",
                 remedy=f"write below $SCRATCH or /tmp, or bind a folder: -B $SCRATCH/x:{posixpath.dirname(target)}",
             )
             break
@@ -109,11 +109,15 @@ def _severity(question: Question, where: str) -> Severity:
     return "error" if where == question.engine.name else "warning"
 
 
-def _runs(question: Question) -> Iterator[tuple[str, Run]]:
-    """The commands that run whenever the image is run: what stands behind a condition may have thought of it."""
+def _runs(question: Question) -> Iterator[tuple[str, Run, str]]:
+    """The commands that run whenever the image is run: what stands behind a condition may have thought of it.
+
+    With each the script that has it, and how it is written there.
+    """
     for path, text in question.image.scripts.items():
-        script = parse(text).script
-        yield from ((path, run) for run in follow(script, dialect="bash") if run.certain and run.fields)
+        for run in follow(parse(text).script, dialect="bash"):
+            if run.certain:
+                yield path, run, text[run.start : run.end].partition("\n")[0]
 
 
 def _program(run: Run) -> tuple[str, tuple[str, ...]]:

@@ -42,7 +42,7 @@ def engine(question: Question) -> Iterator[Finding]:
             severity="warning",
             what=f"{name} is not among the engines that are known of {question.site.name}",
             evidence=lines(*question.says("engines.order")),
-            remedy=f"sealift check {shlex.quote(question.image.source)} --site {question.site.name}   ({order[0]})",
+            remedy=f"for {order[0]}: sealift check {shlex.quote(question.image.source)} --site {question.site.name}",
         )
     ways = ways_in(question)
     if ways:

@@ -86,7 +86,8 @@ def traits(site: Profile, name: str) -> EngineTraits:
 
 def said(site: Profile, fact: Fact) -> str:
     """`perlmutter-gpu: gpu.driver is 580.105.08 [N13], which nobody verified there`."""
-    sources = ", ".join(source.key for source in fact.sources)
+    # The file of one's own profile is its source; its name is enough.
+    sources = ", ".join("your own" if source.kind == "yours" else source.key for source in fact.sources)
     if any(source.kind == "measured" for source in fact.sources):
         return f"{site.name}: {fact.key} is {fact.shown} ({sources})"
     seen = f"verified {fact.verified}" if fact.verified else "which nobody verified there"

@@ -15,7 +15,11 @@ _MANY = 2000
 def quota(question: Question) -> Iterator[Finding]:
     """Is there a file system that can hold it, and one where people would put it that cannot?"""
     site, size = question.site, question.image.size / 1e9
-    rooms = {name: site.number(f"filesystems.{name}.quota_gb") for name in site.names_below("filesystems")}
+    rooms = {
+        name: site.number(f"filesystems.{name}.quota_gb")
+        for name in site.names_below("filesystems")
+        if site.text(f"filesystems.{name}.purpose") != "node"
+    }
     known = {name: room for name, room in rooms.items() if room}
     if not known:
         return

@@ -1,0 +1,333 @@
+"""Small images with one fault each, and good ones: folders whose programs and libraries are real ELF files."""
+
+from __future__ import annotations
+
+import functools
+import os
+import struct
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.evidence.conftest import Content, write_root
+from tests.ground import gpu
+
+SITE = "usr/lib/python3.12/site-packages"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """A case: what is in the image, and for which site and engine it is judged."""
+
+    content: Mapping[str, Content]
+    site: str = "perlmutter"
+    engine: str = ""
+    modes: Mapping[str, int] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> Path:
+        root = write_root(folder, self.content)
+        for path in ("bin/sh", "sbin/ldconfig", "usr/bin/python3", *self.content):
+            if (root / path).is_file() and path.startswith(("bin/", "sbin/", "usr/bin/", "opt/app/bin/")):
+                os.chmod(root / path, 0o755)
+        for path, mode in self.modes.items():
+            os.chmod(root / path, mode)
+        return root
+
+
+def environment(**values: str) -> dict[str, Content]:
+    text = "".join(f"export {name}={value}\n" for name, value in values.items())
+    return {".singularity.d/env/90-environment.sh": f"#!/bin/sh\n{text}".encode()}
+
+
+def runscript(text: str) -> dict[str, Content]:
+    return {".singularity.d/runscript": f"#!/bin/sh\n{text}\n".encode()}
+
+
+def wheel(name: str, version: str) -> dict[str, Content]:
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode()
+    return {f"{SITE}/{name.replace('-', '_')}-{version}.dist-info/METADATA": metadata}
+
+
+def torch(version: str, cuda: str) -> dict[str, Content]:
+    said = f"__version__ = '{version}'\ncuda: Optional[str] = '{cuda}'\nhip: Optional[str] = None\n"
+    return {**wheel("torch", version), f"{SITE}/torch/version.py": said.encode()}
+
+
+@functools.cache
+def elf(
+    soname: str, *, symbols: tuple[tuple[str, str], ...] = (), versions: tuple[str, ...] = (), needed: str = ""
+) -> bytes:
+    """A shared library with these texts, symbol versions, and one library that it needs."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        source = "".join(f'const char {symbol}[] = "{text}";\n' for symbol, text in symbols) or "int nothing;\n"
+        (folder / "it.c").write_text(source)
+        options = []
+        if versions:
+            (folder / "map").write_text("".join(f"{each} {{ }};\n" for each in versions))
+            options.append(f"-Wl,--version-script={folder / 'map'}")
+        if needed:
+            (folder / "below.c").write_text("")
+            _gcc("-shared", "-nostdlib", "-o", folder / needed, f"-Wl,-soname,{needed}", folder / "below.c")
+        below = [folder / needed] if needed else []
+        flags = ("-shared", "-nostdlib", f"-Wl,-soname,{soname}", "-Wl,--no-as-needed")
+        _gcc(*flags, *options, "-o", folder / "it", folder / "it.c", *below)
+        return (folder / "it").read_bytes()
+
+
+def _gcc(*words: str | Path) -> None:
+    subprocess.run(["gcc", *(str(word) for word in words)], check=True)
+
+
+@functools.cache
+def gpu_library(code: tuple[int, ...], ptx: tuple[int, ...] = (), *, section: str = ".nv_fatbin") -> bytes:
+    with tempfile.TemporaryDirectory() as name:
+        return gpu.library(Path(name), "libx.so", {section: gpu.fatbin(code, ptx)})
+
+
+def for_arm(data: bytes) -> bytes:
+    """The same file with AArch64's number in its header."""
+    return data[:18] + struct.pack("<H", 183) + data[20:]
+
+
+def base(glibc: str = "2.39") -> dict[str, Content]:
+    """A distribution's smallest parts: C library, shell, ldconfig."""
+    versions = ("GLIBC_2.2.5", f"GLIBC_{glibc}")
+    return {
+        "usr/lib/libc.so.6": elf("libc.so.6", versions=versions),
+        "lib": "usr/lib",
+        "bin/sh": elf("sh"),
+        "sbin/ldconfig": elf("ldconfig"),
+    }
+
+
+def python() -> dict[str, Content]:
+    return {**base(), "usr/bin/python3": elf("python3"), **environment(PYTHONNOUSERSITE="1")}
+
+
+def mpich(version: str = "3.4.3", glibc: str = "2.39") -> dict[str, Content]:
+    said = (("MPII_Version_string", version), ("MPII_Version_device", "ch4:ofi"))
+    return {
+        **base(glibc),
+        "usr/local/lib/libmpi.so.12": elf("libmpi.so.12", symbols=said),
+        "opt/app/bin/solver": elf("solver", needed="libmpi.so.12"),
+    }
+
+
+def openmpi(version: str) -> dict[str, Content]:
+    return {
+        **base(),
+        "usr/local/lib/libmpi.so.40": elf("libmpi.so.40", symbols=(("ompi_version_string", version),)),
+        "opt/app/bin/solver": elf("solver", needed="libmpi.so.40"),
+    }
+
+
+def good() -> dict[str, Image]:
+    """Nobody has anything to say of these, but for what to push."""
+    torch126 = {**python(), **torch("2.14.1+cu126", "12.6"), **wheel("nvidia-cuda-runtime-cu12", "12.6.77")}
+    return {
+        "hello": Image(content=base()),
+        "hello-frontier": Image(content=base(), site="frontier"),
+        "hello-static": Image(content={"bin/hello": elf("hello")}),
+        "python": Image(content=python(), site="delta"),
+        "torch-126": Image(content=torch126),
+        "torch-126-libraries": Image(
+            content={**torch126, f"{SITE}/torch/lib/libtorch_cuda.so": gpu_library((50, 60, 70, 75, 80, 86, 90))}
+        ),
+        "torch-130": Image(content={**python(), **torch("2.14.1+cu130", "13.0")}),
+        "torch-130-polaris": Image(content={**python(), **torch("2.14.1+cu130", "13.0")}, site="polaris"),
+        "torch-126-expanse": Image(content=torch126, site="expanse"),
+        "mpich": Image(content=mpich()),
+        "mpich-frontier": Image(content=mpich(), site="frontier"),
+        "openmpi-5-slurm": Image(content=openmpi("5.0.8"), site="slurm"),
+        "virtual-environment": Image(
+            content={
+                **base(),
+                "opt/env/bin/python3": elf("python3"),
+                "opt/env/pyvenv.cfg": b"home = /usr/bin\n",
+                **environment(PATH="/opt/env/bin:/usr/bin:/bin"),
+            },
+            site="frontier",
+            modes={"opt/env/bin/python3": 0o755},
+        ),
+        "entrypoint-that-asks": Image(
+            content={
+                **base(),
+                **runscript('if [ "$(id -u)" = 0 ]; then chown app /opt/app; fi\nmkdir -p "$HOME/x"\nexec sh "$@"'),
+            },
+            site="frontier",
+        ),
+        "stubs-that-nothing-leads-to": Image(
+            content={**base(), "usr/local/cuda-12.6/lib64/stubs/libcuda.so": b"stub", "usr/local/cuda": "cuda-12.6"}
+        ),
+        "locale": Image(content={**base(), **environment(LC_ALL="C.UTF-8")}),
+        "enroot": Image(
+            content={
+                **python(),
+                **{path: for_arm(data) for path, data in base().items() if isinstance(data, bytes)},
+                **torch("2.14.1+cu130", "13.0"),
+                **environment(
+                    PYTHONNOUSERSITE="1", NVIDIA_VISIBLE_DEVICES="all", NVIDIA_DRIVER_CAPABILITIES="compute,utility"
+                ),
+            },
+            site="cscs-alps",
+        ),
+    }
+
+
+def faulty() -> dict[str, Image]:
+    """One fault each, by the name of the file that holds what is to be said of it."""
+    stub = {"usr/local/cuda/lib64/stubs/libcuda.so": b"stub"}
+    alpine: dict[str, Content] = {"lib/ld-musl-x86_64.so.1": elf("libc.musl-x86_64.so.1"), "bin/sh": elf("sh")}
+    torch132 = {**python(), **torch("2.15.0+cu132", "13.2")}
+    code_for_80 = {f"{SITE}/torch/lib/libtorch_cuda.so": gpu_library((75, 80, 90), (120,))}
+    return {
+        "architecture": Image(
+            content={path: for_arm(data) for path, data in base().items() if isinstance(data, bytes)}
+        ),
+        "engine-absent": Image(content=base(), engine="apptainer"),
+        "shifter": Image(content=base(), engine="shifter"),
+        "cuda-too-new": Image(content=torch132, site="polaris-570"),
+        "cuda-minor": Image(content=torch132),
+        "cuda-minor-unknown-code": Image(content={**base(), **toolkit("13.2.0")}),
+        "cuda-minor-ptx-alone": Image(
+            content={**torch132, "opt/app/bin/kernels": gpu_library((), (80,))}, modes={"opt/app/bin/kernels": 0o755}
+        ),
+        "cuda-minor-read": Image(content={**torch132, **code_for_80}),
+        "cuda-toolkit-too-new": Image(content={**base(), **toolkit("12.6.3")}, site="old-driver"),
+        "cuda-jax-too-new": Image(content={**python(), **wheel("jax-cuda13-plugin", "0.10.2")}, site="polaris-570"),
+        "cuda-variable-too-new": Image(content={**base(), **environment(CUDA_VERSION="13.0.1")}, site="polaris-570"),
+        "cuda-default-wheel": Image(
+            content={**python(), **wheel("torch", "2.15.0"), **wheel("nvidia-cudnn-cu13", "9.12.0.46")},
+            site="polaris-570",
+        ),
+        "cuda-on-amd": Image(content={**python(), **torch("2.14.1+cu126", "12.6")}, site="lumi"),
+        "cuda-on-cpu-nodes": Image(content={**python(), **torch("2.14.1+cu126", "12.6")}, site="perlmutter-cpu"),
+        "capability-v100": Image(content={**python(), **torch("2.14.1+cu130", "13.0")}, site="expanse"),
+        "capability-read": Image(
+            content={**base(), "opt/app/bin/solver": gpu_library((60, 70))}, modes={"opt/app/bin/solver": 0o755}
+        ),
+        "cuda-mixed": Image(
+            content={**python(), **torch("2.14.1+cu130", "13.0"), **wheel("jax-cuda12-plugin", "0.10.2")}
+        ),
+        "stub-library-path": Image(
+            content={**base(), **stub, **environment(LD_LIBRARY_PATH="/usr/local/cuda/lib64/stubs")}
+        ),
+        "stub-loader": Image(
+            content={**base(), **stub, "etc/ld.so.conf.d/cuda.conf": b"/usr/local/cuda/lib64/stubs\n"}
+        ),
+        "compat-older": Image(
+            content={
+                **base(),
+                "usr/local/cuda/compat/libcuda.so.560.35.03": b"compat",
+                "usr/local/cuda/compat/libcuda.so.1": "libcuda.so.560.35.03",
+                **environment(LD_LIBRARY_PATH="/usr/local/cuda/compat"),
+            }
+        ),
+        "driver-inside": Image(content={**base(), "usr/lib/libcuda.so.535.104.05": b"driver"}),
+        "rocm-too-new": Image(content={**base(), "opt/rocm-7.2.0/.info/version": b"7.2.0-43\n"}, site="lumi"),
+        "enroot-variables": Image(
+            content={
+                **python(),
+                **{path: for_arm(data) for path, data in base().items() if isinstance(data, bytes)},
+                **torch("2.14.1+cu130", "13.0"),
+            },
+            site="cscs-alps",
+        ),
+        "openmpi-5": Image(content=openmpi("5.0.8")),
+        "openmpi-5-shifter": Image(content=openmpi("5.0.8"), engine="shifter"),
+        "openmpi-frontier": Image(content=openmpi("5.0.8"), site="frontier"),
+        "mpich-newer": Image(content=mpich("4.1.2")),
+        "mpich-old-glibc": Image(content=mpich(glibc="2.35")),
+        "nccl-old-glibc": Image(
+            content={
+                **base("2.35"),
+                **torch("2.14.1+cu126", "12.6"),
+                **wheel("nvidia-nccl-cu12", "2.27.3"),
+            }
+        ),
+        "alpine": Image(content=alpine),
+        "alpine-cscs": Image(
+            content={path: for_arm(data) for path, data in alpine.items() if isinstance(data, bytes)}, site="cscs-alps"
+        ),
+        "ldconfig": Image(
+            content={path: data for path, data in mpich().items() if path != "sbin/ldconfig"},
+        ),
+        "shell": Image(
+            content={**{path: data for path, data in base().items() if path != "bin/sh"}, **runscript("exec hello")}
+        ),
+        "locale": Image(content={**base(), **environment(LC_ALL="en_US.UTF-8")}),
+        "closed-files": Image(
+            content={**base(), "opt/app/settings.ini": b"x", "opt/app/data/a": b"", "opt/app/data/b": b""},
+            site="frontier",
+            modes={"opt/app/settings.ini": 0o600, "opt/app/data": 0o700},
+        ),
+        "root-path": Image(
+            content={**base(), "root/.local/bin/tool": b"", **environment(PATH="/root/.local/bin:/usr/bin:/bin")},
+            site="frontier",
+            modes={"root": 0o700},
+        ),
+        "root-path-perlmutter": Image(
+            content={**base(), "root/.local/bin/tool": b"", **environment(PATH="/root/.local/bin:/usr/bin:/bin")},
+            modes={"root": 0o700},
+        ),
+        "sudo": Image(content={**base(), **runscript("exec sudo -E /opt/app/run")}, site="frontier"),
+        "writes": Image(content={**base(), **runscript("date > /opt/app/started\nexec sh")}, site="frontier"),
+        "writes-entrypoint": Image(
+            content={
+                **base(),
+                **runscript('OCI_ENTRYPOINT=\'"/entry.sh"\'\neval "set ${OCI_ENTRYPOINT}"\nexec "$@"'),
+                "entry.sh": b"#!/bin/bash\nmkdir -p /var/log/app\nexec sh\n",
+            },
+            site="frontier",
+        ),
+        "cache-folder": Image(
+            content={**base(), "opt/cache": None, **environment(NUMBA_CACHE_DIR="/opt/cache")}, site="frontier"
+        ),
+        "user-site": Image(content={**base(), "usr/bin/python3": elf("python3")}, site="frontier"),
+        "user-site-perlmutter": Image(content={**base(), "usr/bin/python3": elf("python3")}),
+        "jax-library-path": Image(
+            content={
+                **python(),
+                **toolkit("12.6.3"),
+                **wheel("jax-cuda12-plugin", "0.10.2"),
+                **environment(PYTHONNOUSERSITE="1", LD_LIBRARY_PATH="/usr/local/cuda/lib64"),
+            }
+        ),
+        "libfabric-frontier": Image(
+            content={**openmpi("4.1.6"), **libfabric(), **plugins("mca_pmix_s2.so", "mca_mtl_ofi.so")}, site="no-cxi"
+        ),
+        "nccl-plugin": Image(
+            content={**python(), **torch("2.14.1+cu126", "12.6"), **wheel("nvidia-nccl-cu12", "2.27.3")}, site="no-cxi"
+        ),
+        "many-files": Image(
+            content={**base(), **{f"opt/data/{number}": b"" for number in range(2001)}}, site="frontier"
+        ),
+    }
+
+
+def toolkit(version: str) -> dict[str, Content]:
+    said = f'{{"cuda": {{"name": "CUDA SDK", "version": "{version}"}}}}'.encode()
+    return {
+        f"usr/local/cuda-{version.rpartition('.')[0]}/version.json": said,
+        "usr/local/cuda": f"cuda-{version.rpartition('.')[0]}",
+    }
+
+
+def libfabric() -> dict[str, Content]:
+    return {"usr/local/lib/libfabric.so.1": elf("libfabric.so.1", symbols=(("provider", "tcp"),))}
+
+
+def plugins(*names: str) -> dict[str, Content]:
+    return {f"usr/local/lib/openmpi/{name}": elf(name) for name in names}
+
+
+SITES = {
+    "polaris-570": 'extends = "polaris"\n[gpu]\ndriver = "570.124.06"\ncuda = "12.8"\n',
+    "old-driver": 'extends = "polaris"\n[gpu]\ndriver = "515.65.01"\ncuda = "11.7"\n',
+    "no-cxi": 'extends = "slurm"\n[gpu]\nvendor = "nvidia"\ndriver = "580.105.08"\ncapability = "8.0"\n'
+    '[network]\nname = "Slingshot 11"\nprovider = "cxi"\n',
+}
+"""Sites of the tests' own, as users add them."""
