@@ -265,12 +265,12 @@ def faulty() -> dict[str, Image]:
             modes={"opt/app/settings.ini": 0o600, "opt/app/data": 0o700},
         ),
         "root-path": Image(
-            content={**base(), "root/.local/bin/tool": b"", **environment(PATH="/root/.local/bin:/usr/bin:/bin")},
+            content={**base(), "root/tool": b"", **environment(PATH="/root:/usr/bin:/bin")},
             site="frontier",
             modes={"root": 0o700},
         ),
         "root-path-perlmutter": Image(
-            content={**base(), "root/.local/bin/tool": b"", **environment(PATH="/root/.local/bin:/usr/bin:/bin")},
+            content={**base(), "root/tool": b"", **environment(PATH="/root:/usr/bin:/bin")},
             modes={"root": 0o700},
         ),
         "sudo": Image(content={**base(), **runscript("exec sudo -E /opt/app/run")}, site="frontier"),

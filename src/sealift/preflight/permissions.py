@@ -18,7 +18,8 @@ _INSTALLERS = frozenset(("apt-get", "apt", "yum", "dnf", "zypper", "apk", "pacma
 _WRITERS = frozenset(("mkdir", "touch", "tee", "ln", "install", "truncate", "mktemp"))
 _TO_LAST = frozenset(("cp", "mv", "rsync"))
 _WRAPPERS = frozenset(("exec", "command", "nohup", "env", "time"))
-_IMAGES_OWN = ("/opt/", "/usr/", "/etc/", "/var/", "/app/", "/apps/", "/srv/", "/lib/", "/root/", "/bin/", "/code/")
+_HOME = "/root"
+_IMAGES_OWN = ("/opt/", "/usr/", "/etc/", "/var/", "/app/", "/apps/", "/srv/", "/lib/", "/bin/", "/code/", f"{_HOME}/")
 _OPEN = ("/var/tmp/", "/var/run/")  # noqa: S108 -- these names are looked for, not used
 _SHOWN = 3
 
@@ -50,7 +51,7 @@ def shut_folders(question: Question) -> Iterator[Finding]:
         severity=_severity(question, where),
         what=f"{variable} leads to `{folders[0]}`, closed to all but root: under {where} one is not root",
         evidence="\n".join(f"{name}: {', '.join(each)}" for name, each in shut.items()),
-        remedy="install below /opt or /usr/local in %post, or: chmod a+rX /root and what lies below it",
+        remedy="install below /opt or /usr/local in %post, or: chmod a+rX /root, and what lies below it",
     )
 
 
