@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sealift.flows.base import Base
 from sealift.flows.ocibase import base_layers
 from tests.flows.test_oci import blob, built, config, manifest
 from tests.ground import services
@@ -71,15 +72,21 @@ def test_a_layer_twice_is_written_once(sealift, tmp_path: Path):
     )
 
 
-def test_a_local_image_becomes_one_layer(sealift, small_layout):
+def test_a_sif_takes_the_layers_that_it_was_made_of_where_they_are_to_be_had(sealift, small_layout):
+    theirs = manifest(small_layout, "latest")["layers"]
     direct = built(sealift, "direct.sif", f"oci:{small_layout}")
     made = built(sealift, "oci:out:one", "direct.sif")
-    assert len(manifest(Path("out"), "one")["layers"]) == 1
+    assert manifest(Path("out"), "one")["layers"][:-1] == theirs
     back = built(sealift, "back.sif", "oci:out:one")
     assert back["tree_digest"] == made["tree_digest"]
     assert made["entries"] >= direct["entries"]
+    shutil.rmtree(small_layout)
+    alone = built(sealift, "oci:alone:one", "direct.sif")
+    assert len(manifest(Path("alone"), "one")["layers"]) == 1
+    assert alone["tree_digest"] == made["tree_digest"]
 
 
-def test_no_base_has_no_layers():
-    with base_layers(None, None) as found:  # type: ignore[arg-type]  # without a base nothing is asked of the workshop
+def test_a_base_that_is_not_made_of_layers_has_none():
+    base = Base(packs=(), keys=(), origin="debootstrap")
+    with base_layers(None, base) as found:  # type: ignore[arg-type]  # nothing is asked of the workshop
         assert found == ()
