@@ -91,7 +91,10 @@ def _step(job: Job) -> Iterator[str]:
     words = ("srun", *options, "--kill-on-bad-exit=1")
     call = command(words) + ' \\\n    bash -c "$rank" rank ' + command(kinds.program(job), indent=4)
     yield from _traps(job)
-    yield from text.replace("#@STEP@", call).splitlines()
+    name = job.orders.signal.partition("@")[0]
+    # A signal that came before the step's number was known was handed to nobody yet.
+    late = f'\n[[ -z $warned ]] || kill -{name} "$step" 2>/dev/null' if name else ""
+    yield from text.replace("#@STEP@", call).replace("\nstep=$!", f"\nstep=$!{late}").splitlines()
     yield from ending(job)
     yield from cleaning(job)
     if job.orders.requeue:
