@@ -13,6 +13,7 @@ help:
 	@echo "make lint       ruff, mypy, import contracts"
 	@echo "make bench      the table beside Apptainer"
 	@echo "make parity     the same definition files built by Apptainer and by Sealift: docs/parity.md"
+	@echo "                (ARGS=--engines: their images in every engine: docs/parity-engines.md)"
 	@echo "make templates  every template built by both, and its %test run: docs/templates.md"
 
 setup:

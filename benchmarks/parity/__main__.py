@@ -1,4 +1,7 @@
-"""`make parity`: build every definition file with both, compare, and write docs/parity.md."""
+"""`make parity`: build every definition file with both, compare, and write docs/parity.md.
+
+With `--engines`: run what Sealift builds in every engine, compare, and write docs/parity-engines.md.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,19 @@ import argparse
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from benchmarks.parity import building, page
-from benchmarks.parity.cases import read_cases
+from benchmarks.parity.cases import Case, read_cases
 from benchmarks.parity.comparison import compare_all
+from benchmarks.parity.engines import comparison as in_engines
+from benchmarks.parity.engines import ground, overview
 from benchmarks.parity.rules import load_rules
 from tests import parts
-from tests.ground import install, session, users
+from tests.ground import install, services, session, users
 
 NEEDS = ("apptainer", "subuid-user", "squashfuse")
+ENGINES_NEED = (*NEEDS, "root", "docker", "podman")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -24,33 +31,50 @@ def main(arguments: Sequence[str]) -> int:
     except ValueError as error:
         sys.stderr.write(f"parity: {error}\n")
         return 2
-    parts.provide(NEEDS)
-    lacking = [sentence for name in NEEDS if (sentence := parts.lacking(name))]
+    needs = ENGINES_NEED if options.engines else NEEDS
+    parts.provide(needs)
+    lacking = [sentence for name in needs if (sentence := parts.lacking(name))]
     if lacking:
         sys.stderr.write("\n".join(lacking) + "\n")
         return 6
+    session.hear_signals()
     folder = session.begin()
     try:
         base = folder / "parity"
         base.mkdir()
         place = building.Place(folder=base, as_user=users.AsUser(bin=install.installed(), base=base))
-        rows = compare_all(place, cases, building.builders())
-        text = page.render(rows, load_rules(), building.versions(place))
+        rows, text = (_engines if options.engines else _builders)(place, cases)
     finally:
         for sentence in (*users.remove_made(folder), *session.end(folder)):
             sys.stderr.write(f"parity: left behind: {sentence}\n")
     print(text)
     if not options.only:
-        page.FILE.write_text(text)
+        (overview.FILE if options.engines else page.FILE).write_text(text)
     for row in rows:
         for builder, difference in row.rest:
             sys.stderr.write(f"parity: {row.case.name} ({builder}): {difference}\n")
     return 1 if any(row.rest for row in rows) else 0
 
 
+def _builders(place: building.Place, cases: Sequence[Case]) -> tuple[list[page.Row], str]:
+    rows = compare_all(place, cases, building.builders())
+    return rows, page.render(rows, load_rules(), building.versions(place))
+
+
+def _engines(place: building.Place, cases: Sequence[Case]) -> tuple[list[page.Row], str]:
+    building.prepare(place, (building.SEALIFT,))
+    built = building.build_all(place, cases, building.SEALIFT, look=False)
+    # Not below the place, which makes the paths of the daemon's sockets too long.
+    with services.docker(Path(session.folder()) / "docker") as docker, ground.engines(place, docker) as found:
+        rows = in_engines.compare_engines(found, [case for case in cases if built[case.name].code == 0])
+        versions = building.versions(found.place, ("apptainer", "docker", "podman", "sealift"))
+    return rows, overview.render(rows, versions)
+
+
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.parity", description=__doc__)
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these definition files, and no page")
+    parser.add_argument("--engines", action="store_true", help="the images in every engine; docs/parity-engines.md")
     return parser.parse_args(arguments)
 
 

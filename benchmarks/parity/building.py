@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -65,8 +65,12 @@ class Place:
 
     folder: Path
     as_user: users.AsUser
+    env: Mapping[str, str] = field(default_factory=dict)
+    """More of the environment."""
 
-    def run(self, argv: Sequence[str], *, at: Path, who: Who = "subuid") -> subprocess.CompletedProcess[bytes]:
+    def run(
+        self, argv: Sequence[str], *, at: Path, who: Who = "subuid", given: bytes = b""
+    ) -> subprocess.CompletedProcess[bytes]:
         # One environment for all: `%setup` and `%test` see it.
         env = self.as_user.environment() | {
             "SOURCE_DATE_EPOCH": str(ground.EPOCH),
@@ -74,12 +78,13 @@ class Place:
             "SEALIFT_CACHE_DIR": str(at / "cache"),
             # Builds that run side by side read each other's half-written index there.
             "APPTAINER_DISABLE_CACHE": "true",
+            **self.env,
         }
         if who == "root":
             program = shutil.which(argv[0], path=env["PATH"]) or argv[0]
-            return subprocess.run([program, *argv[1:]], cwd=at, env=env, input=b"", capture_output=True, check=False)
+            return subprocess.run([program, *argv[1:]], cwd=at, env=env, input=given, capture_output=True, check=False)
         found = parts.program("apptainer") if argv[0] == "apptainer" else None
-        return self.as_user([found or argv[0], *argv[1:]], user=who, cwd=at, env=env)
+        return self.as_user([found or argv[0], *argv[1:]], user=who, cwd=at, env=env, input=given)
 
     def give(self, path: Path, who: Who) -> None:
         if who == "root":
@@ -88,11 +93,11 @@ class Place:
             self.as_user.give(path, who)
 
 
-def versions(place: Place) -> dict[str, str]:
-    """What the two programs say of themselves."""
+def versions(place: Place, programs: Sequence[str] = ("apptainer", "sealift")) -> dict[str, str]:
+    """What the programs say of themselves."""
     return {
-        program: place.run((program, "--version"), at=place.folder / program).stdout.decode().strip()
-        for program in ("apptainer", "sealift")
+        program: place.run((program, "--version"), at=place.folder / "sealift").stdout.decode().strip()
+        for program in programs
     }
 
 
@@ -136,8 +141,8 @@ def _succeed(place: Place, argv: Sequence[str]) -> None:
         raise RuntimeError(f"{' '.join(argv)} failed:\n{done.stderr.decode(errors='replace')}")
 
 
-def build_all(place: Place, cases: Sequence[Case], builder: Builder) -> dict[str, Outcome]:
-    """Build every case and ask its image with Apptainer and, if it is ours, with our own engine too."""
+def build_all(place: Place, cases: Sequence[Case], builder: Builder, *, look: bool = True) -> dict[str, Outcome]:
+    """Build every case, and `look` at its image: its tree, and what it answers to Apptainer and to our own engine."""
     at = place.folder / builder.name
 
     def work(case: Case) -> Outcome:
@@ -146,14 +151,15 @@ def build_all(place: Place, cases: Sequence[Case], builder: Builder) -> dict[str
         done = place.run(argv, at=at, who=builder.who)
         log = (done.stdout + done.stderr).decode(errors="replace").replace(str(at), "FOLDER")
         said = tuple(line.strip().removeprefix(SAYS) for line in log.splitlines() if line.strip().startswith(SAYS))
-        answers = {} if builder.who != "subuid" or done.returncode else _ask_all(place, case, builder, image, at)
+        asked = look and builder.who == "subuid" and done.returncode == 0
+        answers = _ask_all(place, case, builder, image, at) if asked else {}
         return Outcome(code=done.returncode, said=said, answers=answers, log=log)
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         outcomes = dict(zip((case.name for case in cases), pool.map(work, cases), strict=True))
     # One after the other: a program started meanwhile would hold the mount.
     return {
-        name: outcome if outcome.code else _with_tree(outcome, at / f"{name}.sif", place.folder)
+        name: outcome if outcome.code or not look else _with_tree(outcome, at / f"{name}.sif", place.folder)
         for name, outcome in outcomes.items()
     }
 

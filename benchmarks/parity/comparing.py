@@ -67,7 +67,7 @@ def compare(case: Case, theirs: Outcome, ours: Outcome) -> tuple[int, list[Diffe
     if theirs.code or ours.code:
         as_told = case.refused and theirs.code and not ours.code
         return 1, [] if as_told else [_difference("exit code", "build", theirs.code, ours.code)]
-    found = [*_said(theirs, ours), *_trees(theirs, ours)]
+    found = [*_said(theirs, ours), *differing_trees(theirs, ours)]
     for (program, *question), answer in ours.answers.items():
         found += _answers(program, " ".join(question), theirs.answers["apptainer", *question], answer)
     return len(theirs.tree.keys() | ours.tree.keys()) + len(ours.answers) + len(theirs.said), found
@@ -91,10 +91,10 @@ def _said(theirs: Outcome, ours: Outcome) -> Iterator[Difference]:
         "\0".join(line.removeprefix(VARIABLE) for line in one.said if line.startswith(VARIABLE))
         for one in (theirs, ours)
     )
-    yield from _pairs("section variable", *(_variables(dump.encode()) for dump in dumps))
+    yield from differing_pairs("section variable", *(as_variables(dump.encode()) for dump in dumps))
 
 
-def _trees(theirs: Outcome, ours: Outcome) -> Iterator[Difference]:
+def differing_trees(theirs: Outcome, ours: Outcome) -> Iterator[Difference]:
     twins, others_twins = _first_names(theirs.tree), _first_names(ours.tree)
     for path in sorted(theirs.tree.keys() | ours.tree.keys()):
         name = show_path(path)
@@ -145,17 +145,17 @@ def _facts(entry: Entry, twins: Mapping[int, str]) -> dict[str, Any]:
 
 def _values(path: bytes, theirs: bytes, ours: bytes) -> Iterator[Difference]:
     if ENVIRONMENTS.fullmatch(path):
-        yield from _pairs("section variable", _variables(theirs), _variables(ours))
+        yield from differing_pairs("section variable", as_variables(theirs), as_variables(ours))
     else:
-        yield from _pairs("label", json.loads(theirs), json.loads(ours))
+        yield from differing_pairs("label", json.loads(theirs), json.loads(ours))
 
 
-def _variables(dump: bytes) -> dict[str, str]:
+def as_variables(dump: bytes) -> dict[str, str]:
     pairs = (item.partition("=") for item in dump.decode("utf-8", "surrogateescape").split("\0") if item)
     return {name: value for name, _, value in pairs}
 
 
-def _pairs(about: str, theirs: Mapping[str, str], ours: Mapping[str, str]) -> Iterator[Difference]:
+def differing_pairs(about: str, theirs: Mapping[str, str], ours: Mapping[str, str]) -> Iterator[Difference]:
     for key in sorted(theirs.keys() | ours.keys()):
         if theirs.get(key) != ours.get(key):
             yield _difference(about, key, theirs.get(key, "absent"), ours.get(key, "absent"))
@@ -172,9 +172,9 @@ def _answers(program: str, question: str, theirs: Answer, ours: Answer) -> Itera
     elif theirs.said == ours.said:
         return
     elif question.endswith("env -0"):
-        yield from _pairs("variable", _variables(theirs.said.encode()), _variables(ours.said.encode()))
+        yield from differing_pairs("variable", as_variables(theirs.said.encode()), as_variables(ours.said.encode()))
     elif question.startswith("inspect") and theirs.said.startswith("{") and ours.said.startswith("{"):
-        yield from _pairs("inspect", dict(_flat(json.loads(theirs.said))), dict(_flat(json.loads(ours.said))))
+        yield from differing_pairs("inspect", dict(_flat(json.loads(theirs.said))), dict(_flat(json.loads(ours.said))))
     else:
         yield _difference("answer", f"{program} {question}", theirs.said, ours.said)
 

@@ -26,17 +26,24 @@ class Row:
     """Each with the builder whose image differs."""
 
 
-def render(rows: Sequence[Row], rules: Iterable[Rule], versions: Mapping[str, str]) -> str:
+def render(
+    rows: Sequence[Row], rules: Iterable[Rule], versions: Mapping[str, str], *, template: Path = TEMPLATE
+) -> str:
     total, rest = sum(row.compared for row in rows), sum(len(row.rest) for row in rows)
     summary = (
-        f"Last written with {versions['apptainer']} and {versions['sealift']}: {len(rows)} definition files, "
+        f"Last written with {_listed(versions.values())}: {len(rows)} definition files, "
         f"{total:,} things compared, {rest} differences that no rule explains."
     )
     parts = {"@SUMMARY@": summary, "@TABLE@": "\n".join(table(rows)), "@RULES@": "\n".join(rule_table(rules))}
-    text = TEMPLATE.read_text()
+    text = template.read_text()
     for mark, part in parts.items():
         text = text.replace(mark, part)
     return text
+
+
+def _listed(words: Iterable[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} and {last}"
 
 
 def table(rows: Iterable[Row]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,26 +14,63 @@ from benchmarks.parity import building, cases, page, rules
 from benchmarks.parity.cases import Case, read_case, read_cases
 from benchmarks.parity.comparing import Answer, Difference, Outcome, compare
 from benchmarks.parity.comparison import compare_all
+from benchmarks.parity.engines import ground
+from benchmarks.parity.engines.comparison import RULES, compare_engines
 from sealift.core.tree import Entry
-from tests.ground import users
+from tests.ground import install, services, session, users
 
 OF_OTHERS = ("capabilities", "from-stage", "owners", "setup-writes")
 """What may depend on who builds; `make parity` has each build all."""
 
+WHOLE = (
+    *("apps", "capabilities", "environment-fails", "environment-odd", "environment-order", "from-stage-whole"),
+    *("localimage-stripped", "oci-cmd", "oci-entrypoint", "oci-quotes", "oci-shell", "oci-variables"),
+    *("on-apptainers-sif", "on-scratch", "runscript-interpreter", "runscript-plain", "special-files", "test-passes"),
+)
+"""Whose images every engine is asked everything; of the others the tree is compared, and what one start shows. With
+`--engines` all are asked.
+"""
+
+
+@pytest.fixture(scope="module")
+def place(session_folder: Path) -> Iterator[building.Place]:
+    folder = session_folder / "parity"
+    folder.mkdir()
+    folder.chmod(0o755)
+    as_user = users.AsUser(bin=install.installed(), base=folder)
+    as_user.environment()
+    yield building.Place(folder=folder, as_user=as_user)
+    session.remove(folder)
+
+
+@pytest.fixture(scope="module")
+def rows(place: building.Place) -> list[page.Row]:
+    """What came of building everything by both; the images stay in the place."""
+    return compare_all(place, read_cases(), building.builders(), of_others=OF_OTHERS)
+
 
 @pytest.mark.slow
 @pytest.mark.needs("root", "apptainer", "squashfuse", "plain-user")
-def test_what_both_build_differs_by_the_rules_alone(as_user: users.AsUser, open_folder: Path) -> None:
-    as_user.environment()
-    folder = open_folder / "parity"
-    folder.mkdir()
-    place = building.Place(folder=folder, as_user=as_user)
-    rows = compare_all(place, read_cases(), building.builders(), of_others=OF_OTHERS)
+def test_what_both_build_differs_by_the_rules_alone(rows: list[page.Row]) -> None:
     assert [f"{row.case.name} ({builder}): {rest}" for row in rows for builder, rest in row.rest] == []
     used = {rule for row in rows for rule in row.explained}
     assert {rule.id for rule in rules.load_rules()} - used == set()
     text = page.render(rows, rules.load_rules(), {"apptainer": "", "sealift": ""})
     assert page.without_counts(page.FILE.read_text()) == page.without_counts(text)
+
+
+@pytest.mark.slow
+@pytest.mark.needs("root", "apptainer", "squashfuse", "plain-user", "docker", "podman")
+def test_an_image_is_the_same_in_every_engine_but_for_the_rules(
+    place: building.Place, rows: list[page.Row], docker: services.Docker
+) -> None:
+    assert rows
+    cases = [case for case in read_cases() if (place.folder / "sealift" / f"{case.name}.sif").exists()]
+    with ground.engines(place, docker) as engines:
+        found = compare_engines(engines, cases, whole=WHOLE)
+    assert [f"{row.case.name} ({engine}): {rest}" for row in found for engine, rest in row.rest] == []
+    used = {rule for row in found for rule in row.explained}
+    assert {rule.id for rule in rules.load_rules(RULES)} - used == set()
 
 
 def test_each_definition_file_says_what_it_covers() -> None:

@@ -1,0 +1,1 @@
+"""The images of the definition files in every engine, compared in full: `python -m benchmarks.parity --engines`."""
