@@ -163,13 +163,22 @@ def good() -> dict[str, Image]:
             content={**base(), "usr/local/cuda-12.6/lib64/stubs/libcuda.so": b"stub", "usr/local/cuda": "cuda-12.6"}
         ),
         "locale": Image(content={**base(), **environment(LC_ALL="C.UTF-8")}),
+        "environment-that-takes-a-shell": Image(
+            content={
+                **python(),
+                ".singularity.d/env/90-environment.sh": b". /opt/x.sh\nexport PYTHONNOUSERSITE=1\n",
+            },
+            site="frontier",
+        ),
         "enroot": Image(
             content={
                 **python(),
                 **{path: for_arm(data) for path, data in base().items() if isinstance(data, bytes)},
                 **torch("2.14.1+cu130", "13.0"),
                 **environment(
-                    PYTHONNOUSERSITE="1", NVIDIA_VISIBLE_DEVICES="all", NVIDIA_DRIVER_CAPABILITIES="compute,utility"
+                    PYTHONNOUSERSITE="1",
+                    NVIDIA_VISIBLE_DEVICES="${NVIDIA_VISIBLE_DEVICES:-all}",
+                    NVIDIA_DRIVER_CAPABILITIES='"${NVIDIA_DRIVER_CAPABILITIES:-"compute,utility"}"',
                 ),
             },
             site="cscs-alps",

@@ -10,7 +10,8 @@ from sealift.engines.choose import CLEAN_ENGINES, ENGINES, choose
 from sealift.errors import UsageError
 from sealift.evidence.imagefacts import ImageFacts, read_facts
 from sealift.evidence.opening import open_image
-from sealift.flows.ociconfig import image_environment
+from sealift.flows.environment import default_environment
+from sealift.flows.ociconfig import DEFAULT_PATH, environment_scripts
 from sealift.flows.run import local_image
 from sealift.flows.sites import detect_site, find_site
 from sealift.preflight.checks import Verdict, judge
@@ -43,7 +44,7 @@ def check(request: CheckRequest) -> Verdict:
     name = _engine(request, site)
     path = local_image(request.image, request.environment, request.events, insecure=request.insecure)
     with open_image(path) as opened:
-        values = image_environment(opened.root, None).values
+        values = default_environment(environment_scripts(opened.root), {"PATH": DEFAULT_PATH})
         facts = read_facts(opened, values, source=request.image)
     others = tuple(traits(site, each) for each in site.texts("engines.order") if each != name)
     verdict = judge(Question(image=facts, site=site, engine=traits(site, name), others=others))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from sealift.engines.plainshell import NotPlain, Variables, run_plain
 from sealift.sections.oci_environment import ENVIRONMENT_FILE, with_usual_folders
 
 _MARK = "\x01"
+_EXPORT = re.compile(r"""^[ \t]*export[ \t]+(\w+)=(["']?)([^\s"'$`;&|]*)\2[ \t]*$""", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,18 @@ def plain_environment(scripts: Mapping[str, str], start: Mapping[str, str]) -> P
     again, _, _ = _carry_out(scripts, values, frozenset())
     growing = {name: start.get(name) for name, value in values.items() if again.get(name) != value}
     return PlainEnvironment(values=values, refused=refused, growing=growing)
+
+
+def default_environment(scripts: Mapping[str, str], start: Mapping[str, str]) -> dict[str, str]:
+    """What `scripts` set for a caller who has set nothing: `${NAME:-value}` is the value. For judging, not for running.
+
+    Of a script that takes a shell, plain lines behind the first other statement count, too, where nothing is expanded.
+    """
+    values, _, refused = _carry_out(scripts, start, frozenset())
+    for name in refused:
+        for variable, _, value in _EXPORT.findall(scripts[name]):
+            values.setdefault(variable, value)
+    return values
 
 
 def _carry_out(

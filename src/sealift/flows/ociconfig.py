@@ -155,12 +155,17 @@ def image_environment(root: Root, base: ImageConfig | None) -> PlainEnvironment:
         name, _, value = item.partition("=")
         start[name] = value
     start.setdefault("PATH", DEFAULT_PATH)
+    return plain_environment(environment_scripts(root), start)
+
+
+def environment_scripts(root: Root) -> dict[str, str]:
+    """The scripts of the image's own that set its environment, in their order."""
     scripts = {}
     for name in root.names(f"{HOME}/env"):
         engines_own = f"env/{name}" in SCRIPTS and name != "90-environment.sh"
         if name.endswith(".sh") and not engines_own:
             scripts[f"{HOME}/env/{name}"] = root.look(f"{HOME}/env/{name}").content.decode("utf-8", "surrogateescape")
-    return plain_environment(scripts, start)
+    return scripts
 
 
 def _history(raw: Mapping[str, Any], below: int, created: str, names: Sequence[str]) -> list[dict[str, Any]]:
