@@ -25,12 +25,17 @@ class Image:
     site: str = "perlmutter"
     engine: str = ""
     modes: Mapping[str, int] = field(default_factory=dict)
+    sparse: Mapping[str, int] = field(default_factory=dict)
+    """Files of this many bytes without content."""
 
     def write(self, folder: Path) -> Path:
         root = write_root(folder, self.content)
         for path in ("bin/sh", "sbin/ldconfig", "usr/bin/python3", *self.content):
             if (root / path).is_file() and path.startswith(("bin/", "sbin/", "usr/bin/", "opt/app/bin/")):
                 os.chmod(root / path, 0o755)
+        for path, size in self.sparse.items():
+            with open(root / path, "wb") as file:
+                file.truncate(size)
         for path, mode in self.modes.items():
             os.chmod(root / path, mode)
         return root
@@ -74,6 +79,16 @@ def elf(
         below = [folder / needed] if needed else []
         flags = ("-shared", "-nostdlib", f"-Wl,-soname,{soname}", "-Wl,--no-as-needed")
         _gcc(*flags, *options, "-o", folder / "it", folder / "it.c", *below)
+        return (folder / "it").read_bytes()
+
+
+@functools.cache
+def static_program(text: str) -> bytes:
+    """A program without libraries, of some size, with this text in it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "it.c").write_text(f'const char room[300000] = {{1}};\nconst char text[] = "{text}";\n')
+        _gcc("-static", "-no-pie", "-nostdlib", "-Wl,-e,0", "-o", folder / "it", folder / "it.c")
         return (folder / "it").read_bytes()
 
 
@@ -248,6 +263,20 @@ def faulty() -> dict[str, Image]:
         "openmpi-5": Image(content=openmpi("5.0.8")),
         "openmpi-5-shifter": Image(content=openmpi("5.0.8"), engine="shifter"),
         "openmpi-frontier": Image(content=openmpi("5.0.8"), site="frontier"),
+        "mpi-inside-a-program": Image(
+            content={**base(), "opt/app/bin/solver": static_program("MPICH Version: 3.4.3")}, site="frontier"
+        ),
+        "mpich-of-debian": Image(
+            content={
+                **base(),
+                "usr/lib/x86_64-linux-gnu/libmpich.so.12": elf(
+                    "libmpich.so.12", symbols=(("MPII_Version_string", "4.0.2"), ("MPII_Version_device", "ch4:ucx"))
+                ),
+            },
+            site="polaris",
+        ),
+        "home-too-small": Image(content=base(), sparse={"big": 25 * 10**9}),
+        "no-room": Image(content=base(), sparse={"big": 3 * 10**9}, site="small-quota"),
         "mpich-newer": Image(content=mpich("4.1.2")),
         "mpich-old-glibc": Image(content=mpich(glibc="2.35")),
         "nccl-old-glibc": Image(
@@ -334,6 +363,7 @@ def plugins(*names: str) -> dict[str, Content]:
 
 
 SITES = {
+    "small-quota": 'extends = "slurm"\n[filesystems.scratch]\nquota_gb = 2\n[filesystems.home]\nquota_gb = 1\n',
     "polaris-570": 'extends = "polaris"\n[gpu]\ndriver = "570.124.06"\ncuda = "12.8"\n',
     "old-driver": 'extends = "polaris"\n[gpu]\ndriver = "515.65.01"\ncuda = "11.7"\n',
     "no-cxi": 'extends = "slurm"\n[gpu]\nvendor = "nvidia"\ndriver = "580.105.08"\ncapability = "8.0"\n'

@@ -110,7 +110,10 @@ def judge_lines(said: list[str], *, gpu: bool) -> Iterator[Finding]:
     cards = [line.partition("\t")[2] for line in said if line.startswith("GPU\t")]
     if cards:
         yield Finding(
-            id="probe.gpu", severity="ok", what=f"nvidia-smi sees {len(cards)} GPUs inside", evidence="\n".join(cards)
+            id="probe.gpu",
+            severity="ok",
+            what=f"nvidia-smi sees {len(cards)} GPU{'s' if len(cards) > 1 else ''} inside",
+            evidence="\n".join(cards),
         )
     for line in said:
         match line.split("\t", 2):

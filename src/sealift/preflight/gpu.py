@@ -181,8 +181,10 @@ def capability(question: Question) -> Iterator[Finding]:
 
 
 def _is_minor(question: Question) -> bool:
-    driver_, known = question.site.text("gpu.driver"), question.site.text("gpu.cuda")
-    return bool(driver_) and any(cuda.runs(p.version, driver_, known) == "minor" for p in parts_in_use(question))
+    """Is all CUDA of the image newer than the driver's own? Of several versions nobody knows whose PTX it is."""
+    theirs, known = question.site.text("gpu.driver"), question.site.text("gpu.cuda")
+    outcomes = {cuda.runs(part.version, theirs, known) for part in parts_in_use(question)} if theirs else set()
+    return outcomes == {"minor"}
 
 
 def _no_code(question: Question, owner: str, code: GpuCode, how: str, *, needs_ptx: bool) -> Finding:

@@ -33,14 +33,16 @@ def wireup(question: Question) -> Iterator[Finding]:
         return
     mpi, users = question.image.mpi, question.image.mpi_users
     library = mpi.library
-    used = bool(users or mpi.static or (mpi.launcher and library))
+    # A distribution's library without a launcher came along with something else, which may never call it.
+    meant = library is not None and (mpi.launcher or not library.path.startswith(("/usr/lib", "/lib")))
+    used = bool(users or mpi.static or meant)
     yield Finding(
         id="mpi.fit",
         severity="error" if used else "warning",
         what=found.message,
         evidence=lines(
             f"{library.title}: {library.path}" if library else "",
-            f"used by {', '.join(users[:3])}" if users else "",
+            f"used by {', '.join(users[:3])}" if users and library else "",
             *question.says("mpi.host", "mpi.families", "slurm.mpi_types"),
             *(question.says(_pmi_key(library)) if library and library.implementation == "openmpi" else ()),
         ),

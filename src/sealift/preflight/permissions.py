@@ -99,7 +99,7 @@ def writes(question: Question) -> Iterator[Finding]:
         yield Finding(
             id="permissions.cache",
             severity="warning",
-            what=f"{variable} is `{folder}`, a folder of the image, which cannot be written to under {where}",
+            what=f"{variable} is `{folder}` of the image, which cannot be written to under {where}",
             evidence="\n".join(f"{name}={each}" for name, each in named.items()),
             remedy=f"in %environment: export {variable}=/tmp/$USER",
         )

@@ -87,8 +87,9 @@ def traits(site: Profile, name: str) -> EngineTraits:
 def said(site: Profile, fact: Fact) -> str:
     """`perlmutter-gpu: gpu.driver is 580.105.08 [N13], which nobody verified there`."""
     # The file of one's own profile is its source; its name is enough.
-    sources = ", ".join("your own" if source.kind == "yours" else source.key for source in fact.sources)
-    if any(source.kind == "measured" for source in fact.sources):
+    sources = ", ".join("your own profile" if source.kind == "yours" else source.key for source in fact.sources)
+    kinds = {source.kind for source in fact.sources}
+    if "measured" in kinds or ("yours" in kinds and not fact.verified):
         return f"{site.name}: {fact.key} is {fact.shown} ({sources})"
     seen = f"verified {fact.verified}" if fact.verified else "which nobody verified there"
     if fact.doubtful and not fact.verified:
