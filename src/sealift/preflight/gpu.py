@@ -196,12 +196,20 @@ def _no_code(question: Question, owner: str, code: GpuCode, how: str, *, needs_p
         severity="error",
         what=f"{owner} has no code for GPUs of capability {theirs}, which {question.site.name} has",
         evidence=lines(f"it has {', '.join((*code.code, *code.ptx))} ({how})", why, *question.says("gpu.capability")),
-        remedy=(
-            "take a wheel for CUDA 12.6, which has code for 5.0 to 9.0"
-            if owner == "torch"
-            else f"compile it with: -gencode arch=compute_{target},code=sm_{target}"
-        ),
+        remedy=_with_code(owner, theirs, f"-gencode arch=compute_{target},code=sm_{target}"),
     )
+
+
+def _with_code(owner: str, capability: str, option: str) -> str:
+    """What has code for this GPU: another wheel, or the same compiled for it."""
+    old = version_numbers(capability) < version_numbers(cuda.oldest_capability("13"))
+    if owner == "torch":
+        return "take a wheel for CUDA 12.6, which has code for 5.0 to 9.0" if old else "take a newer wheel of torch"
+    if owner.startswith("jax"):
+        return 'pip install "jax[cuda12]"' if old else "take a newer JAX"
+    if not owner.startswith("/"):
+        return f"take a wheel of {owner} for this GPU, or build it with TORCH_CUDA_ARCH_LIST={capability}"
+    return f"compile it with: {option}"
 
 
 def _amd_targets(question: Question, theirs: str) -> Iterator[Finding]:
