@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sealift.core.finding import Finding
+from sealift.core.mpi import version_numbers
 from sealift.elf.gpucode import GpuCode
 from sealift.preflight import cuda
 from sealift.preflight.host import driver_findings
@@ -66,7 +67,7 @@ def test_the_tables_name_their_sources_and_grow() -> None:
     assert named <= set(tables["sources"])
     assert set(tables["sources"]) - named == named_by_compatibility
     drivers = [row["driver"] for row in tables["drivers"].values()]
-    assert drivers == sorted(drivers, key=cuda.version_numbers)
+    assert drivers == sorted(drivers, key=version_numbers)
     assert cuda.newest_full("580.105.08") == "13.0"
     assert cuda.newest_full("400") == ""
     assert cuda.newest_full("") == ""
