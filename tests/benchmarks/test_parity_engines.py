@@ -141,7 +141,8 @@ def test_differing_answers_are_seen(question: Question, theirs: Answer, ours: An
 
 def test_only_the_engines_own_lines_are_left_out() -> None:
     err = (
-        b"INFO:    fuse2fs not found\ngiving x.sif to docker as localhost/sealift:1, once\nINFO is mine\nFATAL:   no\n"
+        b"INFO:    fuse2fs not found\ngiving x.sif to docker as localhost/sealift:1, once\nINFO is mine\n"
+        b"another sealift is making a layer, waiting\nFATAL:   no\n"
     )
     done = subprocess.CompletedProcess([], 3, b"at /place", err)
     assert answer_of(done, {"/place": "FOLDER"}) == Answer(

@@ -39,7 +39,7 @@ exit 7
 
 _TALK = re.compile(
     r"(INFO|WARNING|DEBUG): .*"  # Apptainer
-    r"|giving .* to (docker|podman) as .*, once"  # Sealift
+    r"|giving .* to (docker|podman) as .*, once|another sealift is making .*, waiting"  # Sealift
     r"|time=.* level=(warning|info) .*"  # Podman
 )
 """Lines of standard error that are the engine's own."""
