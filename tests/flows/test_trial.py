@@ -89,7 +89,7 @@ def test_a_real_image_with_what_does_not_work(mpich_image: Path, tmp_path: Path)
     sealift(tmp_path, "build", "--sandbox", str(root), str(mpich_image))
     packages = "usr/lib/python3/dist-packages"
     written = {
-        "opt/app/bin/solver": elf("solver", needed="libmpi.so.12"),
+        "opt/app/bin/solver": elf("solver", needed="libmpi.so.12").make(),
         f"{packages}/torch/__init__.py": b"__version__ = '2.14.1'\nclass version: cuda = None\n"
         b"class cuda:\n    device_count = staticmethod(lambda: 0)\n",
         f"{packages}/jax.py": b"raise ImportError('libjax.so: cannot open')\n",

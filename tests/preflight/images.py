@@ -7,7 +7,7 @@ import os
 import struct
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,10 +18,20 @@ SITE = "usr/lib/python3.12/site-packages"
 
 
 @dataclass(frozen=True, kw_only=True)
+class File:
+    """A file that is made when an image is written, and not before: a compiler makes it."""
+
+    make: Callable[[], bytes]
+
+
+Contents = Mapping[str, Content | File]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Image:
     """A case: what is in the image, and for which site and engine it is judged."""
 
-    content: Mapping[str, Content]
+    content: Contents
     site: str = "perlmutter"
     engine: str = ""
     modes: Mapping[str, int] = field(default_factory=dict)
@@ -29,7 +39,8 @@ class Image:
     """Files of this many bytes without content."""
 
     def write(self, folder: Path) -> Path:
-        root = write_root(folder, self.content)
+        made = {path: what.make() if isinstance(what, File) else what for path, what in self.content.items()}
+        root = write_root(folder, made)
         for path in ("bin/sh", "sbin/ldconfig", "usr/bin/python3", *self.content):
             if (root / path).is_file() and path.startswith(("bin/", "sbin/", "usr/bin/", "opt/app/bin/")):
                 os.chmod(root / path, 0o755)
@@ -41,30 +52,34 @@ class Image:
         return root
 
 
-def environment(**values: str) -> dict[str, Content]:
+def environment(**values: str) -> dict[str, Content | File]:
     text = "".join(f"export {name}={value}\n" for name, value in values.items())
     return {".singularity.d/env/90-environment.sh": f"#!/bin/sh\n{text}".encode()}
 
 
-def runscript(text: str) -> dict[str, Content]:
+def runscript(text: str) -> dict[str, Content | File]:
     return {".singularity.d/runscript": f"#!/bin/sh\n{text}\n".encode()}
 
 
-def wheel(name: str, version: str) -> dict[str, Content]:
+def wheel(name: str, version: str) -> dict[str, Content | File]:
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode()
     return {f"{SITE}/{name.replace('-', '_')}-{version}.dist-info/METADATA": metadata}
 
 
-def torch(version: str, cuda: str) -> dict[str, Content]:
+def torch(version: str, cuda: str) -> dict[str, Content | File]:
     said = f"__version__ = '{version}'\ncuda: Optional[str] = '{cuda}'\nhip: Optional[str] = None\n"
     return {**wheel("torch", version), f"{SITE}/torch/version.py": said.encode()}
 
 
-@functools.cache
 def elf(
     soname: str, *, symbols: tuple[tuple[str, str], ...] = (), versions: tuple[str, ...] = (), needed: str = ""
-) -> bytes:
+) -> File:
     """A shared library with these texts, symbol versions, and one library that it needs."""
+    return File(make=functools.partial(_elf, soname, symbols, versions, needed))
+
+
+@functools.cache
+def _elf(soname: str, symbols: tuple[tuple[str, str], ...], versions: tuple[str, ...], needed: str) -> bytes:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         source = "".join(f'const char {symbol}[] = "{text}";\n' for symbol, text in symbols) or "int nothing;\n"
@@ -82,9 +97,13 @@ def elf(
         return (folder / "it").read_bytes()
 
 
-@functools.cache
-def static_program(text: str) -> bytes:
+def static_program(text: str) -> File:
     """A program without libraries, of some size, with this text in it."""
+    return File(make=functools.partial(_static_program, text))
+
+
+@functools.cache
+def _static_program(text: str) -> bytes:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "it.c").write_text(f'const char room[300000] = {{1}};\nconst char text[] = "{text}";\n')
@@ -96,18 +115,32 @@ def _gcc(*words: str | Path) -> None:
     subprocess.run(["gcc", *(str(word) for word in words)], check=True)
 
 
+def gpu_library(code: tuple[int, ...], ptx: tuple[int, ...] = (), *, section: str = ".nv_fatbin") -> File:
+    return File(make=functools.partial(_gpu_library, code, ptx, section))
+
+
 @functools.cache
-def gpu_library(code: tuple[int, ...], ptx: tuple[int, ...] = (), *, section: str = ".nv_fatbin") -> bytes:
+def _gpu_library(code: tuple[int, ...], ptx: tuple[int, ...], section: str) -> bytes:
     with tempfile.TemporaryDirectory() as name:
         return gpu.library(Path(name), "libx.so", {section: gpu.fatbin(code, ptx)})
 
 
-def for_arm(data: bytes) -> bytes:
+def for_arm(file: File) -> File:
     """The same file with AArch64's number in its header."""
-    return data[:18] + struct.pack("<H", 183) + data[20:]
+
+    def make() -> bytes:
+        data = file.make()
+        return data[:18] + struct.pack("<H", 183) + data[20:]
+
+    return File(make=make)
 
 
-def base(glibc: str = "2.39") -> dict[str, Content]:
+def of_arm(content: Contents) -> dict[str, Content | File]:
+    """The programs and libraries among these, for the other processor."""
+    return {path: for_arm(what) for path, what in content.items() if isinstance(what, File)}
+
+
+def base(glibc: str = "2.39") -> dict[str, Content | File]:
     """A distribution's smallest parts: C library, shell, ldconfig."""
     versions = ("GLIBC_2.2.5", f"GLIBC_{glibc}")
     return {
@@ -118,11 +151,11 @@ def base(glibc: str = "2.39") -> dict[str, Content]:
     }
 
 
-def python() -> dict[str, Content]:
+def python() -> dict[str, Content | File]:
     return {**base(), "usr/bin/python3": elf("python3"), **environment(PYTHONNOUSERSITE="1")}
 
 
-def mpich(version: str = "3.4.3", glibc: str = "2.39") -> dict[str, Content]:
+def mpich(version: str = "3.4.3", glibc: str = "2.39") -> dict[str, Content | File]:
     said = (("MPII_Version_string", version), ("MPII_Version_device", "ch4:ofi"))
     return {
         **base(glibc),
@@ -131,7 +164,7 @@ def mpich(version: str = "3.4.3", glibc: str = "2.39") -> dict[str, Content]:
     }
 
 
-def openmpi(version: str) -> dict[str, Content]:
+def openmpi(version: str) -> dict[str, Content | File]:
     return {
         **base(),
         "usr/local/lib/libmpi.so.40": elf("libmpi.so.40", symbols=(("ompi_version_string", version),)),
@@ -185,14 +218,18 @@ def good() -> dict[str, Image]:
             },
             site="frontier",
         ),
+        "a-folder-to-walk-through": Image(
+            content={**base(), "opt/app/x": b""}, modes={"opt/app": 0o711}, site="frontier"
+        ),
         "enroot": Image(
             content={
                 **python(),
-                **{path: for_arm(data) for path, data in base().items() if isinstance(data, bytes)},
+                **of_arm(base()),
                 **torch("2.14.1+cu130", "13.0"),
                 **environment(
                     PYTHONNOUSERSITE="1",
                     NVIDIA_VISIBLE_DEVICES="${NVIDIA_VISIBLE_DEVICES:-all}",
+                    NVIDIA_REQUIRE_CUDA='"cuda>=13.0 brand=tesla,driver>=535,driver<536"',
                     NVIDIA_DRIVER_CAPABILITIES='"${NVIDIA_DRIVER_CAPABILITIES:-"compute,utility"}"',
                 ),
             },
@@ -204,13 +241,11 @@ def good() -> dict[str, Image]:
 def faulty() -> dict[str, Image]:
     """One fault each, by the name of the file that holds what is to be said of it."""
     stub = {"usr/local/cuda/lib64/stubs/libcuda.so": b"stub"}
-    alpine: dict[str, Content] = {"lib/ld-musl-x86_64.so.1": elf("libc.musl-x86_64.so.1"), "bin/sh": elf("sh")}
+    alpine: dict[str, Content | File] = {"lib/ld-musl-x86_64.so.1": elf("libc.musl-x86_64.so.1"), "bin/sh": elf("sh")}
     torch132 = {**python(), **torch("2.15.0+cu132", "13.2")}
     code_for_80 = {f"{SITE}/torch/lib/libtorch_cuda.so": gpu_library((75, 80, 90), (120,))}
     return {
-        "architecture": Image(
-            content={path: for_arm(data) for path, data in base().items() if isinstance(data, bytes)}
-        ),
+        "architecture": Image(content=of_arm(base())),
         "engine-absent": Image(content=base(), engine="apptainer"),
         "shifter": Image(content=base(), engine="shifter"),
         "cuda-too-new": Image(content=torch132, site="polaris-570"),
@@ -252,10 +287,25 @@ def faulty() -> dict[str, Image]:
         ),
         "driver-inside": Image(content={**base(), "usr/lib/libcuda.so.535.104.05": b"driver"}),
         "rocm-too-new": Image(content={**base(), "opt/rocm-7.2.0/.info/version": b"7.2.0-43\n"}, site="lumi"),
+        "enroot-requirement": Image(
+            content={
+                **python(),
+                **of_arm(base()),
+                **environment(
+                    PYTHONNOUSERSITE="1", NVIDIA_REQUIRE_CUDA='"cuda>=13.2 brand=tesla,driver>=535,driver<536"'
+                ),
+            },
+            site="cscs-alps",
+        ),
+        "setuid": Image(
+            content={**base(), "opt/app/bin/helper": elf("helper")},
+            modes={"opt/app/bin/helper": 0o4755},
+            site="frontier",
+        ),
         "enroot-variables": Image(
             content={
                 **python(),
-                **{path: for_arm(data) for path, data in base().items() if isinstance(data, bytes)},
+                **of_arm(base()),
                 **torch("2.14.1+cu130", "13.0"),
             },
             site="cscs-alps",
@@ -287,9 +337,7 @@ def faulty() -> dict[str, Image]:
             }
         ),
         "alpine": Image(content=alpine),
-        "alpine-cscs": Image(
-            content={path: for_arm(data) for path, data in alpine.items() if isinstance(data, bytes)}, site="cscs-alps"
-        ),
+        "alpine-cscs": Image(content=of_arm(alpine), site="cscs-alps"),
         "ldconfig": Image(
             content={path: data for path, data in mpich().items() if path != "sbin/ldconfig"},
         ),
@@ -346,7 +394,7 @@ def faulty() -> dict[str, Image]:
     }
 
 
-def toolkit(version: str) -> dict[str, Content]:
+def toolkit(version: str) -> dict[str, Content | File]:
     said = f'{{"cuda": {{"name": "CUDA SDK", "version": "{version}"}}}}'.encode()
     return {
         f"usr/local/cuda-{version.rpartition('.')[0]}/version.json": said,
@@ -354,11 +402,11 @@ def toolkit(version: str) -> dict[str, Content]:
     }
 
 
-def libfabric() -> dict[str, Content]:
+def libfabric() -> dict[str, Content | File]:
     return {"usr/local/lib/libfabric.so.1": elf("libfabric.so.1", symbols=(("provider", "tcp"),))}
 
 
-def plugins(*names: str) -> dict[str, Content]:
+def plugins(*names: str) -> dict[str, Content | File]:
     return {f"usr/local/lib/openmpi/{name}": elf(name) for name in names}
 
 

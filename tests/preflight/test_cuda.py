@@ -57,6 +57,24 @@ def test_code_for_a_gpu(code: tuple[str, ...], ptx: tuple[str, ...], capability:
     assert cuda.covers(GpuCode(code=code, ptx=ptx), capability) == expected
 
 
+@pytest.mark.parametrize(
+    ("requirement", "driver", "known", "expected"),
+    [
+        ("cuda>=12.6", "580.105.08", "", True),
+        ("cuda>=13.2", "580.105.08", "", False),
+        ("cuda>=13.2", "580.105.08", "13.2", True),
+        ("cuda>=13.2 brand=tesla,driver>=580,driver<581", "580.105.08", "", True),
+        ("cuda>=13.2 brand=tesla,driver>=535,driver<536", "580.105.08", "", False),
+        ("cuda>=13.2 brand=quadro,driver>=580,driver<581", "580.105.08", "", False),
+        ("cuda>=13.1", "590", "", True),
+        ("driver!=580", "590", "", True),
+        ("arch>=8.0", "590", "", True),
+    ],
+)
+def test_what_an_image_requires(requirement: str, driver: str, known: str, expected: bool) -> None:
+    assert cuda.meets(requirement, driver, known) is expected
+
+
 def test_the_tables_name_their_sources_and_grow() -> None:
     tables = cuda.tables()
     rows = [*tables["drivers"].values(), *tables["majors"].values(), *tables["torch_default"].values()]

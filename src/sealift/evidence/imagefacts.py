@@ -66,6 +66,8 @@ class ImageFacts:
     ldconfig: bool = True
     locales: frozenset[str] | None = None
     closed: tuple[str, ...] = ()
+    setuid: tuple[str, ...] = ()
+    """Programs that would run as their owner, where no package of the distribution has them."""
     shut: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     user_site: str = ""
     libfabric: Mapping[str, bool] = field(default_factory=dict)
@@ -96,6 +98,7 @@ def read_facts(image: OpenImage, environment: Mapping[str, str], *, source: str)
         ldconfig=any(files.file(path) is not None for path in ("/sbin/ldconfig", "/usr/sbin/ldconfig")),
         locales=_locales(image, files) if mpi.libc == "glibc" else None,
         closed=tuple(_closed(files, packages)),
+        setuid=tuple(_setuid(files, packages)),
         shut=_shut(files, environment),
         user_site=_user_site(files, environment),
         libfabric=_libfabric(image, files),
@@ -185,7 +188,7 @@ def _closed(files: ImageFiles, packages: Iterable[Package]) -> Iterator[str]:
         while shut and not path.startswith(shut[-1] + b"/"):
             shut.pop()
         if stat.S_ISDIR(mode):
-            if not shut and mode & 0o005 != 0o005:
+            if not shut and not mode & 0o001:
                 shut.append(path)
             continue
         if not stat.S_ISREG(mode) or row in owned:
@@ -196,6 +199,13 @@ def _closed(files: ImageFiles, packages: Iterable[Package]) -> Iterator[str]:
                 yield f"/{os.fsdecode(shut[0])}/"
         elif not mode & 0o005:
             yield f"/{os.fsdecode(path)}"
+
+
+def _setuid(files: ImageFiles, packages: Iterable[Package]) -> Iterator[str]:
+    owned = {row for one in packages if one.manager not in ("python", "conda") for row in one.rows}
+    for row, mode in enumerate(files.tree.modes):
+        if stat.S_ISREG(mode) and mode & stat.S_ISUID and mode & 0o111 and row not in owned:
+            yield f"/{os.fsdecode(files.tree.paths[row])}"
 
 
 def _shut(files: ImageFiles, environment: Mapping[str, str]) -> dict[str, tuple[str, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -75,6 +76,33 @@ def oldest_capability(cuda: str) -> str:
     """The oldest GPU that compilers and libraries of this version know."""
     row = tables()["majors"].get(str(next(iter(version_numbers(cuda)), "")))
     return str(row["capability"]) if row else ""
+
+
+def meets(requirement: str, driver: str, driver_cuda: str = "") -> bool:
+    """Does a driver meet NVIDIA_REQUIRE_CUDA: groups parted by blanks, of which one has to hold, each of terms parted
+    by commas, which all have to? The brand is taken for that of data-centre cards. What is not understood holds.
+    """
+    newest = driver_cuda or newest_full(driver)
+    return any(all(_holds(term, driver, newest) for term in group.split(",")) for group in requirement.split())
+
+
+def _holds(term: str, driver: str, newest: str) -> bool:
+    found = re.fullmatch(r"(cuda|driver|brand)(>=|<=|<|>|!=|=)(\S+)", term)
+    if found is None:
+        return True
+    name, operator, value = found.groups()
+    if name == "brand":
+        return (value == "tesla") == (operator == "=")
+    ours, theirs = version_numbers(newest if name == "cuda" else driver), version_numbers(value)
+    ours, theirs = ours[: len(theirs)], theirs[: len(ours)]
+    return {
+        ">=": ours >= theirs,
+        "<=": ours <= theirs,
+        "<": ours < theirs,
+        ">": ours > theirs,
+        "=": ours == theirs,
+        "!=": ours != theirs,
+    }[operator]
 
 
 def torch_code(cuda: str, architecture: str) -> GpuCode | None:

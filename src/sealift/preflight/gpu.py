@@ -349,5 +349,23 @@ def variables(question: Question) -> Iterator[Finding]:
         )
 
 
+def requirement(question: Question) -> Iterator[Finding]:
+    """Engines like enroot refuse an image whose NVIDIA_REQUIRE_CUDA the driver does not meet."""
+    asked = question.image.environment
+    wanted = asked.get("NVIDIA_REQUIRE_CUDA", "")
+    theirs = question.site.text("gpu.driver")
+    if question.engine.name not in _BY_VARIABLE or question.site.text("gpu.vendor") != "nvidia" or not theirs:
+        return
+    if asked.get("NVIDIA_DISABLE_REQUIRE") or not wanted or cuda.meets(wanted, theirs, question.site.text("gpu.cuda")):
+        return
+    yield Finding(
+        id="gpu.requirement",
+        severity="error",
+        what=f"{question.engine.name} refuses the image: the driver does not meet its NVIDIA_REQUIRE_CUDA",
+        evidence=lines(f"NVIDIA_REQUIRE_CUDA={wanted}", *question.says("gpu.driver", "gpu.cuda")),
+        remedy="build with an older CUDA; where minor-version compatibility is enough: export NVIDIA_DISABLE_REQUIRE=1",
+    )
+
+
 def _seen(part: Part) -> str:
     return f"{part.what} is of {'CUDA' if part.toolkit == 'cuda' else 'ROCm'} {part.version} ({part.path})"

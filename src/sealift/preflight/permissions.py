@@ -73,6 +73,20 @@ def roots_programs(question: Question) -> Iterator[Finding]:
             return
 
 
+def setuid(question: Question) -> Iterator[Finding]:
+    """Containers are mounted so that nobody becomes another by a program's owner."""
+    where = question.where(lambda engine: not engine.as_root)
+    if not question.image.setuid or not where:
+        return
+    yield Finding(
+        id="permissions.setuid",
+        severity="warning",
+        what=f"`{question.image.setuid[0]}` is made to run as its owner, which it does not under {where}",
+        evidence=_some(question.image.setuid),
+        remedy=f"it has to do without; then: chmod u-s {question.image.setuid[0]}",
+    )
+
+
 def writes(question: Question) -> Iterator[Finding]:
     """A runscript, or a variable for caches, that writes into the image, which cannot be written to."""
     where = question.where(lambda engine: not engine.writable)
@@ -116,7 +130,11 @@ def _runs(question: Question) -> Iterator[tuple[str, Run, str]]:
     With each the script that has it, and how it is written there.
     """
     for path, text in question.image.scripts.items():
-        for run in follow(parse(text).script, dialect="bash"):
+        try:
+            runs = follow(parse(text).script, dialect="bash")
+        except RecursionError:  # no script that people write
+            continue
+        for run in runs:
             if run.certain:
                 yield path, run, text[run.start : run.end].partition("\n")[0]
 

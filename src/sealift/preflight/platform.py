@@ -75,6 +75,15 @@ def ways_in(question: Question) -> tuple[str, ...]:
     return tuple(ways)
 
 
+def fetched(question: Question) -> tuple[str, ...]:
+    """What brings an image of a registry into an engine that keeps images of its own."""
+    source, takes = question.image.source, question.engine.takes
+    line = question.site.text(f"engines.{question.engine.name}.pull")
+    if not source.startswith("docker://") or "sif" in takes or "REFERENCE" not in line:
+        return ()
+    return (line.replace("REFERENCE", source.removeprefix("docker://")),)
+
+
 def _taken(question: Question) -> str:
     names = {"oci": "images of registries", "squashfs": "a squashfs", "sif": "a SIF"}
     return " or ".join(names.get(each, each) for each in question.engine.takes)
