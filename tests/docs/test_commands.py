@@ -23,8 +23,11 @@ def test_what_is_not_run_says_why():
 @pytest.mark.slow
 @pytest.mark.needs("root", "registry", "skopeo", "mmdebstrap", "mirror", "squashfuse")
 @pytest.mark.parametrize("block", RUN, ids=str)
-def test_its_commands_work(block: Block, tmp_path, registry, debian_oci):
-    """In a folder that holds the example; public images come from the local registry by a mirror rule."""
+def test_its_commands_work(block: Block, tmp_path, registry, debian_oci, session_folder):
+    """In a folder that holds the example; public images come from the local registry by a mirror rule.
+
+    All pages share a cache, as those of one reader do: most begin with building the example.
+    """
     registry.push(debian_oci, "latest", "library/ubuntu:24.04")
     for path in (ROOT / "examples" / "hello").iterdir():
         if path.suffix != ".sif":
@@ -35,7 +38,7 @@ def test_its_commands_work(block: Block, tmp_path, registry, debian_oci):
     )
     env = dict(os.environ) | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "SEALIFT_CACHE_DIR": str(tmp_path / "cache"),
+        "SEALIFT_CACHE_DIR": str(session_folder / "docs-cache"),
         "CONTAINERS_REGISTRIES_CONF": str(conf),
         "REGISTRY": registry.host,
     }
