@@ -72,14 +72,19 @@ def torch(version: str, cuda: str) -> dict[str, Content | File]:
 
 
 def elf(
-    soname: str, *, symbols: tuple[tuple[str, str], ...] = (), versions: tuple[str, ...] = (), needed: str = ""
+    soname: str,
+    *,
+    symbols: tuple[tuple[str, str], ...] = (),
+    versions: tuple[str, ...] = (),
+    needed: str = "",
+    path: str = "",
 ) -> File:
-    """A shared library with these texts, symbol versions, and one library that it needs."""
-    return File(make=functools.partial(_elf, soname, symbols, versions, needed))
+    """A shared library with these texts, symbol versions, and one library that it needs; `path` is for the linker."""
+    return File(make=functools.partial(_elf, soname, symbols, versions, needed, path))
 
 
 @functools.cache
-def _elf(soname: str, symbols: tuple[tuple[str, str], ...], versions: tuple[str, ...], needed: str) -> bytes:
+def _elf(soname: str, symbols: tuple[tuple[str, str], ...], versions: tuple[str, ...], needed: str, path: str) -> bytes:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         source = "".join(f'const char {symbol}[] = "{text}";\n' for symbol, text in symbols) or "int nothing;\n"
@@ -92,6 +97,7 @@ def _elf(soname: str, symbols: tuple[tuple[str, str], ...], versions: tuple[str,
             (folder / "below.c").write_text("")
             _gcc("-shared", "-nostdlib", "-o", folder / needed, f"-Wl,-soname,{needed}", folder / "below.c")
         below = [folder / needed] if needed else []
+        options += path.split()
         flags = ("-shared", "-nostdlib", f"-Wl,-soname,{soname}", "-Wl,--no-as-needed")
         _gcc(*flags, *options, "-o", folder / "it", folder / "it.c", *below)
         return (folder / "it").read_bytes()
@@ -188,6 +194,14 @@ def good() -> dict[str, Image]:
         "torch-130-polaris": Image(content={**python(), **torch("2.14.1+cu130", "13.0")}, site="polaris"),
         "torch-126-expanse": Image(content=torch126, site="expanse"),
         "mpich": Image(content=mpich()),
+        "mpich-by-runpath": Image(
+            content={
+                **mpich(),
+                "opt/app/bin/solver": elf(
+                    "solver", needed="libmpi.so.12", path="-Wl,-rpath,/usr/local/lib -Wl,--enable-new-dtags"
+                ),
+            }
+        ),
         "mpich-frontier": Image(content=mpich(), site="frontier"),
         "openmpi-5-slurm": Image(content=openmpi("5.0.8"), site="slurm"),
         "virtual-environment": Image(
@@ -315,6 +329,16 @@ def faulty() -> dict[str, Image]:
         "openmpi-frontier": Image(content=openmpi("5.0.8"), site="frontier"),
         "mpi-inside-a-program": Image(
             content={**base(), "opt/app/bin/solver": static_program("MPICH Version: 3.4.3")}, site="frontier"
+        ),
+        "mpi-by-rpath": Image(
+            content={
+                **mpich(),
+                "opt/app/bin/solver": elf(
+                    "solver",
+                    needed="libmpi.so.12",
+                    path="-Wl,-rpath,$ORIGIN/../../../usr/local/lib -Wl,--disable-new-dtags",
+                ),
+            }
         ),
         "mpich-of-debian": Image(
             content={

@@ -41,7 +41,7 @@ _LOADER_FOLDERS = ("/lib", "/usr/lib", "/lib64", "/usr/lib64")
 class Part:
     """Something that brings CUDA or ROCm: `what` it is, the toolkit's `version`, and the file that says so.
 
-    `runs` is what programs use of it: an image can have a toolkit of which nothing is ever loaded.
+    `framework` is torch, jax or cupy where it is what programs import.
     """
 
     toolkit: Toolkit
@@ -65,7 +65,7 @@ class DriverLibrary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageGpu:
-    """`code` is by what it belongs to: a Python package, or a file; `framework_versions` are torch's and jax's."""
+    """`code` is by what it belongs to: a Python package, or a file. `nccl` is its name and version, where it is there."""
 
     parts: tuple[Part, ...] = ()
     code: Mapping[str, GpuCode] = field(default_factory=dict)

@@ -60,6 +60,8 @@ class ImageFacts:
     scripts: Mapping[str, str] = field(default_factory=dict)
     mpi: ImageMpi = field(default_factory=ImageMpi)
     mpi_users: tuple[str, ...] = ()
+    mpi_fixed: tuple[str, ...] = ()
+    """Those of them whose own RPATH, which comes before LD_LIBRARY_PATH, leads to the image's MPI."""
     gpu: ImageGpu = field(default_factory=ImageGpu)
     wheels: Mapping[str, str] = field(default_factory=dict)
     shell: bool = True
@@ -81,6 +83,8 @@ def read_facts(image: OpenImage, environment: Mapping[str, str], *, source: str)
     packages = find_packages(files).packages
     mpi = find_mpi(image)
     wheels = {one.name.lower().replace("_", "-"): one.version for one in packages if one.manager == "python"}
+    programs = list(_mpi_programs(image, files)) if mpi.libraries else []
+    mpi_wheels = [f"{name} {wheels[name]}" for name in ("mpi4py", "petsc4py") if name in wheels]
     return ImageFacts(
         source=source,
         path=image.path,
@@ -91,7 +95,8 @@ def read_facts(image: OpenImage, environment: Mapping[str, str], *, source: str)
         environment=environment,
         scripts=_scripts(files),
         mpi=mpi,
-        mpi_users=tuple(_mpi_users(image, files, wheels)) if mpi.libraries else mpi.static,
+        mpi_users=(*mpi_wheels, *(path for path, _ in programs)) if mpi.libraries else mpi.static,
+        mpi_fixed=tuple(path for path, fixed in programs if fixed),
         gpu=find_gpu(image, files, packages, environment),
         wheels=wheels,
         shell=files.file("/bin/sh") is not None,
@@ -151,8 +156,8 @@ def _script(files: ImageFiles, path: str) -> str:
 # Who uses MPI
 
 
-def _mpi_users(image: OpenImage, files: ImageFiles, wheels: Mapping[str, str]) -> Iterator[str]:
-    yield from (f"{name} {wheels[name]}" for name in ("mpi4py", "petsc4py") if name in wheels)
+def _mpi_programs(image: OpenImage, files: ImageFiles) -> Iterator[tuple[str, bool]]:
+    """Programs that somebody built for this image and that need an MPI; does their RPATH lead to the image's?"""
     left = _PROGRAMS_LIMIT
     for row, raw in enumerate(files.tree.paths):
         path = os.fsdecode(raw)
@@ -166,11 +171,17 @@ def _mpi_users(image: OpenImage, files: ImageFiles, wheels: Mapping[str, str]) -
         if left < 0:
             return
         try:
-            needed = read_elf(file.read).needed
+            elf = read_elf(file.read)
         except ImageError:
             continue
-        if any(family_of(name) for name in needed):
-            yield f"/{path}"
+        name = next((each for each in elf.needed if family_of(each)), "")
+        if name:
+            origin = posixpath.dirname(file.path)
+            # With a RUNPATH beside it the RPATH does not count, and a RUNPATH comes behind LD_LIBRARY_PATH.
+            folders = (
+                [] if elf.runpath else elf.rpath.replace("${ORIGIN}", origin).replace("$ORIGIN", origin).split(":")
+            )
+            yield f"/{path}", any(files.file(f"{folder}/{name}") is not None for folder in folders if folder)
 
 
 # What others may not read

@@ -20,6 +20,7 @@ CHECKS: tuple[Check, ...] = (
     gpu.variables,
     gpu.requirement,
     mpi.wireup,
+    mpi.fixed,
     mpi.newer_calls,
     mpi.libfabric,
     mpi.nccl,

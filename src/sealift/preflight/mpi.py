@@ -54,6 +54,22 @@ def _pmi_key(library: MpiLibrary) -> str:
     return "mpi.pmi.openmpi5" if version_numbers(library.version)[:1] >= (5,) else "mpi.pmi.openmpi4"
 
 
+def fixed(question: Question) -> Iterator[Finding]:
+    """The host's MPI takes the place of the image's by LD_LIBRARY_PATH, which a program's RPATH goes before."""
+    found, programs = plan(question), question.image.mpi_fixed
+    if not isinstance(found, Wireup) or found.model not in ("injected", "hybrid") or not programs:
+        return
+    host = question.site.text("mpi.host", "the host's MPI")
+    yield Finding(
+        id="mpi.fixed",
+        severity="error",
+        what=f"`{programs[0]}` has an RPATH to the image's MPI, so that {host} of {question.site.name} cannot take its "
+        "place: each rank would be a world of its own",
+        evidence=lines(", ".join(programs[:3]), *question.says("mpi.host", "mpi.model")),
+        remedy=f"at the end of %post: patchelf --remove-rpath {programs[0]}; or link with -Wl,--enable-new-dtags",
+    )
+
+
 def newer_calls(question: Question) -> Iterator[Finding]:
     """Programs that were built with a newer MPICH than the host's may ask for calls that it has not."""
     found, library = plan(question), question.image.mpi.library
