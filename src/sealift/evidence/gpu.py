@@ -65,7 +65,7 @@ class DriverLibrary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageGpu:
-    """`code` is by what it belongs to: a Python package, or a file. `nccl` is its name and version, where it is there."""
+    """`code` is by what it belongs to: a Python package, or a file. `nccl` is its name and version."""
 
     parts: tuple[Part, ...] = ()
     code: Mapping[str, GpuCode] = field(default_factory=dict)
