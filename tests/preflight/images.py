@@ -214,6 +214,10 @@ def good() -> dict[str, Image]:
             site="frontier",
             modes={"opt/env/bin/python3": 0o755},
         ),
+        "runscript-that-writes-elsewhere": Image(
+            content={**base(), **runscript('cd "$SCRATCH"\ndate > log.txt\nmkdir -p /tmp/x\nexec sh "$@" 2>/dev/null')},
+            site="frontier",
+        ),
         "entrypoint-that-asks": Image(
             content={
                 **base(),
@@ -385,6 +389,12 @@ def faulty() -> dict[str, Image]:
         ),
         "sudo": Image(content={**base(), **runscript("exec sudo -E /opt/app/run")}, site="frontier"),
         "writes": Image(content={**base(), **runscript("date > /opt/app/started\nexec sh")}, site="frontier"),
+        "writes-beside": Image(
+            content={**base(), **runscript("cd /opt/app\n./solve input.txt > log.txt")}, site="frontier"
+        ),
+        "stub-by-link": Image(
+            content={**base(), **stub, "usr/lib/libcuda.so.1": "/usr/local/cuda/lib64/stubs/libcuda.so"}
+        ),
         "writes-entrypoint": Image(
             content={
                 **base(),

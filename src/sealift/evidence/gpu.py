@@ -286,7 +286,9 @@ def _libraries(files: ImageFiles, environment: Mapping[str, str]) -> Iterator[Dr
         if version is None:
             beside = [re.fullmatch(r"libcuda\.so\.(\d+\.\d+(?:\.\d+)?)", name) for name in files.names(folder)]
             version = next((each for each in beside if each), None)
-        kind: LibraryKind = "stub" if "/stubs" in folder else "compat" if "/compat" in folder else "driver"
+        # A link may lead from the loader's folders to a stub.
+        places = f"{folder}/ {target}"
+        kind: LibraryKind = "stub" if "/stubs/" in places else "compat" if "/compat/" in places else "driver"
         yield DriverLibrary(
             path=f"{folder}/{posixpath.basename(path)}",
             kind=kind,

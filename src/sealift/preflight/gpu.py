@@ -265,7 +265,7 @@ def _hiding(question: Question, library: DriverLibrary) -> Finding:
     first = library.led == "LD_LIBRARY_PATH"
     version = f" {library.version}" if library.version else ""
     what = {
-        "stub": f"`{library.path}` is a stub for linking, and {library.led} leads programs to it before the driver's",
+        "stub": f"`{library.path}` is a stub for linking, and {library.led} can lead programs to it before the driver's",
         "compat": f"`{library.path}` is CUDA's compatibility library{version}, and {library.led} leads programs to it",
         "driver": f"`{library.path}` is a driver's library{version}, and {library.led} can lead programs to it",
     }[library.kind]
@@ -283,12 +283,16 @@ def _hiding(question: Question, library: DriverLibrary) -> Finding:
         "compat": f"take {folder} out of {library.led}",
         "driver": "do not install a driver in an image: take its packages out of %post",
     }[library.kind]
+    if library.kind != "driver" and not library.led.startswith(("LD_", "/")):
+        remedy = f"rm {library.path}"
+    elif not first and library.kind != "driver":
+        remedy += ", and run ldconfig at the end of %post"
     return Finding(
         id=f"gpu.libcuda.{library.kind}",
         severity="error" if severe else "warning",
         what=what,
         evidence=lines(why, *question.says("gpu.driver")),
-        remedy=remedy + ("" if first or library.kind == "driver" else ", and run ldconfig at the end of %post"),
+        remedy=remedy,
     )
 
 

@@ -92,8 +92,13 @@ def writes(question: Question) -> Iterator[Finding]:
     where = question.where(lambda engine: not engine.writable)
     if not where:
         return
+    here: dict[str, str] = {}
     for path, run, line in _runs(question):
-        target = next((each for each in _targets(run) if _is_inside(each)), "")
+        name, rest = _program(run)
+        if name == "cd":
+            here[path] = rest[0] if rest and rest[0].startswith("/") else ""
+        named = (posixpath.join(here.get(path, ""), each) for each in _targets(run))
+        target = next((each for each in named if _is_inside(each)), "")
         if target:
             yield Finding(
                 id="permissions.writes",
@@ -103,18 +108,18 @@ def writes(question: Question) -> Iterator[Finding]:
                 remedy=f"write below $SCRATCH or /tmp, or bind a folder: -B $SCRATCH/x:{posixpath.dirname(target)}",
             )
             break
-    named = {
+    folders = {
         variable: question.image.environment[variable]
         for variable, there in question.image.folders.items()
         if there and _is_inside(question.image.environment[variable] + "/")
     }
-    if named:
-        variable, folder = next(iter(named.items()))
+    if folders:
+        variable, folder = next(iter(folders.items()))
         yield Finding(
             id="permissions.cache",
             severity="warning",
             what=f"{variable} is `{folder}` of the image, which cannot be written to under {where}",
-            evidence="\n".join(f"{name}={each}" for name, each in named.items()),
+            evidence="\n".join(f"{name}={each}" for name, each in folders.items()),
             remedy=f"in %environment: export {variable}=/tmp/$USER",
         )
 
