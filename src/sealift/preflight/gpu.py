@@ -265,7 +265,7 @@ def _hiding(question: Question, library: DriverLibrary) -> Finding:
     first = library.led == "LD_LIBRARY_PATH"
     version = f" {library.version}" if library.version else ""
     what = {
-        "stub": f"`{library.path}` is a stub for linking, and {library.led} can lead programs to it before the driver's",
+        "stub": f"`{library.path}` is a stub for linking, to which {library.led} can lead before the driver's",
         "compat": f"`{library.path}` is CUDA's compatibility library{version}, and {library.led} leads programs to it",
         "driver": f"`{library.path}` is a driver's library{version}, and {library.led} can lead programs to it",
     }[library.kind]
