@@ -37,6 +37,18 @@ def test_a_job_that_slurm_forgot_is_in_the_accounts(slurms, tmp_path: Path) -> N
     )
 
 
+def test_all_of_ones_own_are_those_that_ended_a_while_ago_too(slurms, tmp_path: Path) -> None:
+    env = slurms(
+        squeue=f'echo "$@" >{tmp_path}/asked; echo 7; echo 8',
+        scontrol='case $4 in 7) s="COMPLETED" ;; *) s="RUNNING" ;; esac; echo "JobId=$4 JobState=$s ExitCode=0:0"',
+    )
+    assert status("", env) == (
+        JobState(id="7", name="", state="COMPLETED", code=0),
+        JobState(id="8", name="", state="RUNNING", code=None),
+    )
+    assert (tmp_path / "asked").read_text() == "--noheader --me --states=all --format=%A\n"
+
+
 @pytest.mark.parametrize("sacct", [UNKNOWN, "true"])
 def test_a_job_that_nobody_knows(slurms, sacct: str) -> None:
     with pytest.raises(HostError) as raised:

@@ -375,7 +375,7 @@ def status(job: str, environment: Mapping[str, str]) -> tuple[JobState, ...]:
     HostError where it knows nothing.
     """
     if not job:
-        listed = _slurm(("squeue", "--noheader", "--me", "--format=%A"), environment).split()
+        listed = _slurm(("squeue", "--noheader", "--me", "--states=all", "--format=%A"), environment).split()
         return tuple(state for each in dict.fromkeys(listed) for state in _known(each, environment))
     if not re.fullmatch(r"\d+(_\d+)?", job):
         raise UsageError(f"`{job}` is not a job's number", hints=("sealift job status 1234",))
