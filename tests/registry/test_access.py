@@ -11,7 +11,8 @@ import pytest
 from sealift.core.reference import Reference
 from sealift.errors import DeniedError, FetchError
 from sealift.registry import Credentials, Login
-from sealift.registry.access import is_loopback
+from sealift.registry.access import is_loopback, serves
+from sealift.registry.mirrors import Endpoint
 from tests.registry.conftest import Connect, Time
 from tests.registry.misbehaving import Image, Reply, Seen, Server
 
@@ -209,6 +210,22 @@ class TestBearer:
         with pytest.raises(FetchError, match="names no token server"):
             connect().fetch_manifest(reference)
 
+    @pytest.mark.parametrize(
+        ("realm", "message"),
+        [
+            ("https://[bad/token?x", "`https://[bad/token` is not an address"),
+            ("https://h:99999/token", "`https://h:99999/token` is not an address"),
+            ("\033[2Jtoken", "`HOST` names no token server: `[2Jtoken`"),
+        ],
+    )
+    def test_a_token_server_that_is_no_address(
+        self, tokens: TokenServer, reference: Reference, connect: Connect, realm: str, message: str
+    ) -> None:
+        tokens.realm = realm
+        with pytest.raises(FetchError) as caught:
+            connect().fetch_manifest(reference)
+        assert caught.value.message.replace(reference.registry, "HOST") == message
+
 
 def test_an_unknown_way_in(server: Server, reference: Reference, connect: Connect) -> None:
     server.fault("manifests", Reply(status=401, headers={"WWW-Authenticate": "Negotiate"}))
@@ -233,6 +250,24 @@ def test_an_unknown_way_in(server: Server, reference: Reference, connect: Connec
 )
 def test_loopback(host: str, loopback: bool) -> None:
     assert is_loopback(host) is loopback
+
+
+@pytest.mark.parametrize(
+    ("registry", "url", "itself"),
+    [
+        ("r.example.org", "https://r.example.org/v2/", True),
+        ("r.example.org", "https://r.example.org:443/v2/", True),
+        ("r.example.org:443", "https://R.example.org/v2/", True),
+        ("r.example.org", "http://r.example.org:80/v2/", True),
+        ("r.example.org", "https://r.example.org:80/v2/", False),
+        ("r.example.org", "https://r.example.org:8443/v2/", False),
+        ("r.example.org", "https://r.example.org.example.com/v2/", False),
+        ("r.example.org", "https://r.example.org@example.com/v2/", False),
+        ("docker.io", "https://registry-1.docker.io/v2/", True),
+    ],
+)
+def test_addresses_of_the_registry_itself(registry: str, url: str, itself: bool) -> None:
+    assert serves(Endpoint(registry=registry, repository="a"), url) is itself
 
 
 def test_a_registry_elsewhere_is_never_asked_by_plain_http(connect: Connect, time: Time) -> None:

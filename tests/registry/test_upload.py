@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from urllib.parse import parse_qs, urlsplit
 
@@ -140,6 +142,37 @@ def test_a_registry_that_loses_every_upload(repository: Repository, server: Serv
     assert uploads.blobs == {DIGEST: DATA}
 
 
+def test_a_registry_that_takes_pieces_and_keeps_none(repository: Repository, server: Server, uploads: Uploads) -> None:
+    def leaky(seen: Seen) -> Reply | None:
+        if seen.method == "PATCH":
+            return Reply(status=202, headers={"Location": seen.path, "Range": "0-0"})
+        return None
+
+    server.handlers.insert(0, leaky)
+    repository.upload(content())
+    sent = [line for number in range(1, 5) for line in ("POST …", f"PATCH …{number}?state=0 0-3999 +4000")]
+    assert shown(server) == [*sent, "POST …", f"PUT …5?state=0&digest=DIGEST +{len(DATA)}"]
+    assert uploads.blobs == {DIGEST: DATA}
+
+
+def test_an_end_that_never_comes(repository: Repository, server: Server, uploads: Uploads) -> None:
+    server.handlers.insert(0, lambda seen: Reply(status=503) if seen.method == "PUT" else None)
+    with pytest.raises(UnreachableError) as caught:
+        repository.upload(content())
+    assert caught.value.message == f"`{server.host}` answered with 503 for `{server.host}/org/app`"
+    assert len([line for line in shown(server) if line.startswith("PUT")]) == 5
+    assert uploads.blobs == {}
+
+
+@pytest.mark.parametrize("location", ["https://[bad/x?secret", "//me:s3cret@h:99999/x"])
+def test_a_place_that_is_no_address(repository: Repository, server: Server, location: str) -> None:
+    server.fault("uploads", Reply(status=202, headers={"Location": location}))
+    with pytest.raises(FetchError) as caught:
+        repository.upload(content())
+    shown_address = {"https://[bad/x?secret": "https://[bad/x", "//me:s3cret@h:99999/x": "//h:99999/x"}[location]
+    assert caught.value.message == f"`{shown_address}` is not an address"
+
+
 def test_an_end_whose_answer_was_lost_is_not_sent_again(
     repository: Repository, server: Server, uploads: Uploads
 ) -> None:
@@ -180,6 +213,30 @@ def test_a_proxy_that_takes_small_requests_gets_smaller_pieces(
     repository.upload(content())
     assert {len(seen.body) for seen in server.requests("uploads/3")} == {1000, 240, 0}
     assert uploads.blobs == {DIGEST: DATA}
+
+
+def test_refusals_that_come_together_make_the_pieces_smaller_once(
+    repository: Repository, server: Server, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sealift.registry.upload.SMALLER", {PIECE: 3000})
+    several = [bytes([number]) * PIECE * 2 for number in range(3)]
+    all_there, guard = threading.Barrier(len(several)), threading.Lock()
+
+    def narrow(seen: Seen) -> Reply | None:
+        if len(seen.body) <= 3000:
+            return None
+        all_there.wait(60)
+        return Reply(status=413)
+
+    def one_at_a_time(seen: Seen) -> Reply | None:
+        with guard:
+            return uploads(seen)
+
+    server.handlers = [narrow, one_at_a_time]
+    with ThreadPoolExecutor() as pool:
+        assert list(pool.map(repository.upload, map(content, several))) == [False] * 3
+    assert uploads.blobs == {sha256(data): data for data in several}
+    assert repository.piece == 3000
 
 
 def test_a_proxy_that_takes_nothing(repository: Repository, server: Server) -> None:
@@ -246,6 +303,14 @@ class TestManifests:
             repository.put_manifest(b"{}", "application/x", "1")
         assert caught.value.message == (
             f"`{server.host}` keeps the image under another digest, `{sha256(b'other')}`, than `{sha256(b'{}')}`"
+        )
+
+    def test_a_digest_that_is_an_order_to_the_terminal(self, repository: Repository, server: Server) -> None:
+        server.fault("manifests", Reply(status=201, headers={"Docker-Content-Digest": "sha256:\033[2J"}))
+        with pytest.raises(FetchError) as caught:
+            repository.put_manifest(b"{}", "application/x", "1")
+        assert caught.value.message == (
+            f"`{server.host}` keeps the image under another digest, `sha256:[2J`, than `{sha256(b'{}')}`"
         )
 
 

@@ -43,7 +43,9 @@ def test_where_the_environment_says_it_is(env: dict[str, str], address: DaemonAd
     assert find_daemon(HOME | env) == address
 
 
-@pytest.mark.parametrize("text", ["ssh://me@host", "npipe:////./pipe/docker", "/run/x.sock", "tcp://host:99999999"])
+@pytest.mark.parametrize(
+    "text", ["ssh://me@host", "npipe:////./pipe/docker", "/run/x.sock", "tcp://host:99999999", "tcp://[bad"]
+)
 def test_addresses_that_cannot_be_spoken_to(text: str) -> None:
     with pytest.raises(UsageError, match="is no address of a Docker daemon") as caught:
         find_daemon({"DOCKER_HOST": text})

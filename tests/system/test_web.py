@@ -259,6 +259,14 @@ class TestTrouble:
         with opened({}) as web, pytest.raises(FetchError, match="is not an address that can be fetched"):
             get(web, url)
 
+    @pytest.mark.parametrize("url", ["http://[bad", "http://a:99999/"])
+    def test_what_only_looks_like_one(self, server: Server, url: str) -> None:
+        server.handlers.insert(0, lambda _seen: Reply(status=307, headers={"Location": url}))
+        for asked in (url, f"http://{server.host}/x"):
+            with opened({}) as web, pytest.raises(FetchError) as caught:
+                get(web, asked)
+            assert caught.value.message == f"`{url}` is not an address"
+
     @pytest.mark.parametrize("how", ["reset", "close"])
     def test_an_answer_that_is_cut(self, server: Server, how: str) -> None:
         server.fault("/x", Reply(body=b"0123456789", cut=4, how=how))  # type: ignore[arg-type]

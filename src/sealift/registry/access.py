@@ -16,7 +16,7 @@ from sealift.registry.challenge import TOKEN_LIMIT, Challenge, Token, parse_chal
 from sealift.registry.credentials import Credentials, Login
 from sealift.registry.mirrors import Endpoint
 from sealift.registry.retry import RETRY_STATUSES, Pacing, Patience, Retries, retry_after
-from sealift.system.web import Body, BrokenError, Request, Response, TlsError, Web
+from sealift.system.web import Body, BrokenError, Request, Response, TlsError, Web, split_address
 
 _ERROR_LIMIT = 64 << 10
 _CLIENT_ID = "sealift"
@@ -114,7 +114,7 @@ class Access:
             if response.status in accept:
                 return response
             # Another host, to which we were sent, may say no: our login is not for it, nor for a server that it names.
-            if response.status == 401 and not renewed and urlsplit(response.url).netloc == endpoint.host:
+            if response.status == 401 and not renewed and serves(endpoint, response.url):
                 renewed = True
                 with contextlib.closing(response):
                     self._authorize(endpoint, response, what, retries)
@@ -133,8 +133,7 @@ class Access:
         with self._guard:
             known = self._authorizations.get((endpoint.host, endpoint.repository, endpoint.push))
         # What is shown to the registry is not for another host to which it sends our bytes.
-        ours = urlsplit(url).netloc == endpoint.host
-        if known is not None and self._clock() < known[1] and ours:
+        if known is not None and self._clock() < known[1] and serves(endpoint, url):
             headers["Authorization"] = known[0]
         request = Request(method=method, url=url, headers=headers, body=body, insecure=endpoint.insecure)
         return self._web.open(request)
@@ -144,6 +143,7 @@ class Access:
         base = f"{scheme}://{endpoint.host}"
         if not place.startswith(("/", "http://", "https://")):
             return f"{base}/v2/{endpoint.repository}/{place}"
+        split_address(place)
         parts = urlsplit(urljoin(base, place))
         if scheme == "https" and parts.scheme == "http":
             if parts.hostname != urlsplit(base).hostname:
@@ -197,7 +197,7 @@ class Access:
         self, endpoint: Endpoint, challenge: Challenge, login: Login | None, what: str, retries: Retries
     ) -> Token:
         request = self._token_request(endpoint, challenge, login)
-        realm = request.url.partition("?")[0]
+        realm = printable(request.url.partition("?")[0])
         while True:
             try:
                 response = self._web.open(request)
@@ -217,11 +217,12 @@ class Access:
 
     def _token_request(self, endpoint: Endpoint, challenge: Challenge, login: Login | None) -> Request:
         realm = challenge.parameters.get("realm", "")
-        parts = urlsplit(realm)
+        parts = split_address(realm)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise FetchError(f"`{endpoint.registry}` names no token server: `{realm[:200]}`")
+            raise FetchError(f"`{endpoint.registry}` names no token server: `{printable(realm[:200])}`")
         if login is not None and parts.scheme == "http" and self._scheme(endpoint) == "https":
-            raise FetchError(f"`{endpoint.registry}` wants the login sent unencrypted to `{realm}`, which is not done")
+            shown = printable(realm)
+            raise FetchError(f"`{endpoint.registry}` wants the login sent unencrypted to `{shown}`, which is not done")
         scope = _scope(endpoint, challenge.parameters.get("scope", ""))
         fields = [("scope", each) for each in scope.split(" ") if each]
         if "service" in challenge.parameters:
@@ -322,6 +323,13 @@ def _scope(endpoint: Endpoint, asked: str) -> str:
     return " ".join([own + "pull,push", *(each for each in asked.split(" ") if each and not each.startswith(own))])
 
 
+def serves(endpoint: Endpoint, url: str) -> bool:
+    """Is this an address of the registry itself, whether or not its usual port is written down?"""
+    parts = urlsplit(url)
+    usual = ":443" if parts.scheme == "https" else ":80"
+    return parts.netloc.lower().removesuffix(usual) == endpoint.host.lower().removesuffix(usual)
+
+
 def is_loopback(host: str) -> bool:
     """Whether `HOST[:PORT]` is this machine."""
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() and not host.endswith("]") else host
@@ -342,5 +350,10 @@ def _server_says(response: Response) -> str:
         text = str(first.get("message") or first.get("code") or "")
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, SealiftError):
         return ""
-    clean = "".join(c for c in text if c.isprintable())[:200].strip()
+    clean = printable(text)[:200].strip()
     return f": {clean}" if clean else ""
+
+
+def printable(text: str) -> str:
+    """What a server says, without what a terminal would take for an order."""
+    return "".join(c for c in text if c.isprintable())

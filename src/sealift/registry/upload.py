@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from urllib.parse import quote
 from sealift.core.digest import Digest, parse_digest, sha256
 from sealift.errors import DeniedError, FetchError, ImageError, MismatchError, NotFoundError, UnreachableError
 from sealift.oci.mediatypes import ACCEPT
-from sealift.registry.access import Access, BusyError, RefusedError
+from sealift.registry.access import Access, BusyError, RefusedError, printable
 from sealift.registry.mirrors import Endpoint
 from sealift.registry.retry import Retries
 from sealift.system.web import Body, BrokenError, Response
@@ -54,6 +55,7 @@ class Repository:
         self.endpoint = endpoint
         self.piece = PIECE
         self._access = access
+        self._guard = threading.Lock()
 
     @property
     def registry(self) -> str:
@@ -104,7 +106,8 @@ class Repository:
             said = answer.headers.get("docker-content-digest", "")
         if said.startswith("sha256:") and said != sha256(data):
             raise MismatchError(
-                f"`{self.registry}` keeps the image under another digest, `{said[:80]}`, than `{sha256(data)}`"
+                f"`{self.registry}` keeps the image under another digest, `{printable(said[:80])}`, than "
+                f"`{sha256(data)}`"
             )
 
     def once(
@@ -132,12 +135,13 @@ class Repository:
     def retries(self) -> Retries:
         return self._access.retries()
 
-    def shrink(self) -> bool:
-        """Send smaller pieces from now on; False where they are as small as they get."""
-        if self.piece not in SMALLER:
-            return False
-        self.piece = SMALLER[self.piece]
-        return True
+    def shrink(self, piece: int) -> bool:
+        """Send smaller pieces than these from now on; False where they are as small as they get."""
+        with self._guard:
+            # Of several that were refused at once, one makes them smaller.
+            if self.piece == piece and piece in SMALLER:
+                self.piece = SMALLER[piece]
+            return self.piece < piece
 
     def _head(self, path: str, headers: Mapping[str, str] | None = None) -> Response:
         what = f"`{self.endpoint}`"
@@ -157,7 +161,9 @@ class _LostError(Exception):
 
 
 class _Sending:
-    """One blob on its way. `told` is how many of its bytes progress was told of."""
+    """One blob on its way. `told` is how many of its bytes progress was told of; a registry may want larger pieces
+    than were wished.
+    """
 
     def __init__(self, repository: Repository, content: Content, advanced: Callable[[int], None]) -> None:
         self._repository = repository
@@ -165,7 +171,7 @@ class _Sending:
         self._advanced = advanced
         self._retries = repository.retries()
         self._told = 0
-        self._piece = repository.piece
+        self._wished = self._piece = repository.piece
 
     def run(self, found_in: str) -> bool:
         location = self._begin(found_in)
@@ -184,7 +190,7 @@ class _Sending:
                     ) from error
             except (NotFoundError, RefusedError) as refusal:
                 too_large = isinstance(refusal, RefusedError) and refusal.status == 413
-                if too_large and self._repository.shrink():
+                if too_large and self._repository.shrink(self._wished):
                     whole = False
                 elif not too_large and not whole and self._content.size > self._piece:
                     whole = True
@@ -215,7 +221,8 @@ class _Sending:
             if answer.status == 201:
                 return ""
             least = answer.headers.get("oci-chunk-min-length", "")
-            self._piece = max(self._repository.piece, int(least) if least.isdigit() else 0)
+            self._wished = self._repository.piece
+            self._piece = max(self._wished, int(least) if least.isdigit() else 0)
             return self._location(answer, "")
 
     def _location(self, answer: Response, known: str) -> str:
@@ -268,8 +275,11 @@ class _Sending:
             self._retries.pause(refusal)
             return self._status(location, offset)
         with contextlib.closing(answer):
+            arrived = _arrived(answer, offset + len(data))
+            if arrived <= offset:
+                raise _LostError  # it takes them, and keeps none
             self._retries.progress()
-            return self._location(answer, location), _arrived(answer, offset + len(data))
+            return self._location(answer, location), arrived
 
     def _status(self, location: str, before: int) -> tuple[str, int]:
         """As `_patch`, after a break."""
@@ -304,8 +314,9 @@ class _Sending:
                 pause(self._retries, error)
                 if self._repository.has_blob(self._content.digest):
                     return
-                location, arrived = self._status(location, 0)
-                if arrived != self._content.size - size:
+                before = self._content.size - size
+                location, arrived = self._status(location, before)
+                if arrived != before:
                     raise _LostError from error
             else:
                 answer.close()

@@ -52,18 +52,18 @@ def find_daemon(env: Mapping[str, str]) -> DaemonAddress:
         return DaemonAddress(kind="unix", path=DEFAULT_SOCKET)
     if text.startswith("unix://"):
         return DaemonAddress(kind="unix", path=text.removeprefix("unix://"))
-    parts = urlsplit(text)
-    if parts.scheme in ("tcp", "http", "https") and parts.hostname:
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if host and parts.scheme in ("tcp", "http", "https"):
         secure = parts.scheme == "https" or bool(env.get("DOCKER_TLS_VERIFY"))
         folder = env.get("DOCKER_CERT_PATH") or os.path.join(home_folder(env), ".docker")
-        try:
-            port = parts.port or (2376 if secure else 2375)
-        except ValueError:
-            port = 0
-        if port:
-            return DaemonAddress(
-                kind="tls" if secure else "tcp", host=parts.hostname, port=port, certificates=folder if secure else ""
-            )
+        port = port or (2376 if secure else 2375)
+        return DaemonAddress(
+            kind="tls" if secure else "tcp", host=host, port=port, certificates=folder if secure else ""
+        )
     raise UsageError(
         f"`{name}={text}` is no address of a Docker daemon that Sealift can speak to",
         hints=("export DOCKER_HOST=unix:///var/run/docker.sock, or tcp://HOST:2375", _SAVE),

@@ -7,11 +7,12 @@ Redirects are followed here, and credentials stay with the host that they were m
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from sealift.errors import FetchError, HostError, UnreachableError
 from sealift.system.proxies import choose_proxy
@@ -99,6 +100,7 @@ class HttpWeb:
             if _is_short(raw):
                 raw.drain_conn()
             raw.close()
+            split_address(location)
             target = urljoin(url, location)
             _check_redirect(url, target)
             if _origin(target) != _origin(url):
@@ -119,7 +121,7 @@ class HttpWeb:
     ) -> urllib3.BaseHTTPResponse:
         import urllib3
 
-        parts = urlsplit(url)
+        parts = split_address(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise FetchError(f"`{_shown(url)}` is not an address that can be fetched")
         with _translated(url):
@@ -286,6 +288,18 @@ def _is_short(raw: urllib3.BaseHTTPResponse) -> bool:
 def _origin(url: str) -> tuple[str, str, int]:
     parts = urlsplit(url)
     return parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def split_address(url: str) -> SplitResult:
+    """The parts of an address that somebody else wrote; FetchError where it is none."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # read only now
+    except ValueError as error:
+        shown = re.sub(r"//[^/]*@", "//", url.partition("?")[0])[:200]
+        shown = "".join(c for c in shown if c.isprintable())
+        raise FetchError(f"`{shown}` is not an address") from error
+    return parts
 
 
 def _shown(url: str) -> str:
