@@ -96,7 +96,7 @@ def _push_layers(shop: Workshop, destination: Reference | EngineStore | Target) 
 
 def _remember(shop: Workshop, destination: Destination, done: Pushed) -> None:
     """For engines that take no files: under this name the image can be found from now on."""
-    if not done.tree_digest or not isinstance(destination, Reference | EngineStore):
+    if not isinstance(destination, Reference | EngineStore):
         return
     target = f"docker://{destination}"
     if isinstance(destination, EngineStore):
