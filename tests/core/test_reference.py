@@ -12,6 +12,7 @@ from sealift.core.reference import (
     LayoutSource,
     OrasSource,
     Reference,
+    as_component,
     default_image_name,
     parse_reference,
     parse_source,
@@ -99,6 +100,14 @@ def test_errors_name_the_fault(text: str, message: str, hint: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_reference(text)
     assert (caught.value.message, caught.value.hints[0]) == (message, hint)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("app", "app"), ("My App", "my-app"), ("a__b.c-1", "a__b.c-1"), ("_x_", "x"), ("a:1", "a-1"), ("…", "image")],
+)
+def test_the_nearest_name_of_a_repository(text: str, name: str) -> None:
+    assert as_component(text) == name
 
 
 def test_a_name_has_an_end() -> None:

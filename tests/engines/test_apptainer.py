@@ -101,6 +101,11 @@ def test_values_with_commas_go_by_the_environment(name: str, prefix: str) -> Non
     assert started.line() == f"{prefix}LIST=a,b {prefix}LINES='a\nb' {PROGRAM} exec --env PLAIN=c i.sif ls"
 
 
+def test_a_variable_that_a_shell_cannot_set_goes_by_env() -> None:
+    started = command_line(plan("i.sif", "ls", env={"a-b": "c,'d"}), name="apptainer", program=PROGRAM, env=ENV)
+    assert started.line() == f"env 'APPTAINERENV_a-b=c,'\"'\"'d' {PROGRAM} exec i.sif ls"
+
+
 def test_the_line_can_be_pasted() -> None:
     wanted = replace(plan("my image.sif", "sh", "-c", "echo $HOME"), pwd="/a b")
     started = command_line(wanted, name="apptainer", program=PROGRAM, env=ENV)

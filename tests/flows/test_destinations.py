@@ -74,6 +74,7 @@ FORMS = (
             ("give a tag: oras://r.example.org/app:2",),
         ),
         ("podman:", "`podman:` names no image", ("write for instance podman:app:1",)),
+        ("podman:App:1", "`App:1`: `App` has upper-case letters, which no image name has", ("try podman:app:1",)),
         (
             f"podman:app@sha256:{'0' * 64}",
             f"`podman:app@sha256:{'0' * 64}` names a digest",

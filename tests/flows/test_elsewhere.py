@@ -161,6 +161,22 @@ def test_what_would_be_called_is_shown(
     assert shown[start:] == [f"{os.getuid()}:{os.getgid()}" if word == "UID" else word for word in expected]
 
 
+def test_binds_begin_at_the_root(sealift, noted: None, tmp_path: Path):
+    Path("data").mkdir()
+    flags = ("--print", "--engine", "pyxis", *APART)
+    done = sealift("exec", *flags, "-B", "data:/data", "-B", "data/../up:/up", "docker://me/app:1", "./a")
+    assert (done.code, done.err) == (0, "")
+    here = os.path.realpath(os.getcwd())
+    assert f"--container-mounts={here}/data:/data,{here}/up:/up" in words(done.out)
+
+
+def test_plain_http_stays_in_the_line(sealift):
+    flags = ("--print", "--engine", "embedded", "--no-https")
+    for image in ("docker://127.0.0.1:1/me/app:1", "oras://127.0.0.1:1/me/app:1"):
+        done = sealift("exec", *flags, image, "ls")
+        assert words(done.out) == ["sealift", "exec", "--engine", "embedded", "--no-https", image, "ls"]
+
+
 @pytest.mark.parametrize(
     ("verb", "arguments", "inner"),
     [
@@ -311,6 +327,24 @@ def test_what_the_user_names_enters_where_nothing_else_does(sealift, image: Path
         (
             ("--engine", "charliecloud", "app.sif", "ls"),
             "error: charliecloud takes a squashfs, not `app.sif`\nhint: make one: sealift build app.sqfs app.sif\n",
+        ),
+        (
+            ("--engine", "charliecloud", "my app.sif", "ls"),
+            (
+                "error: charliecloud takes a squashfs, not `my app.sif`\n"
+                "hint: make one: sealift build 'my app.sqfs' 'my app.sif'\n"
+            ),
+        ),
+        (
+            ("--engine", "podman", "--print", "docker://--help", "ls"),
+            (
+                "error: `docker://--help`: `--help` is not the name of an image\n"
+                "hint: a name has lower-case letters, digits and single `.`, `_`, `-` between them\n"
+            ),
+        ),
+        (
+            ("--engine", "docker", "--print", "-B", "data", "docker://me/app:1", "ls"),
+            "error: the target of a bind must be an absolute path, not `data`\nhint: -B data:/data\n",
         ),
         (
             ("--engine", "docker", "--overlay", "o", "docker://me/app:1", "ls"),

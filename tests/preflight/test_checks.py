@@ -51,5 +51,15 @@ def test_what_is_said_of_a_fault(name: str, tmp_path: Path, config: dict[str, st
     assert said == expected.read_text()
 
 
+@pytest.mark.slow
+def test_what_is_pushed_gets_a_name_that_registries_take(tmp_path: Path, config: dict[str, str]) -> None:
+    root = images.good()[min(images.good())].write(tmp_path / "My App")
+    found = check(CheckRequest(image=str(root), environment=config, site="perlmutter", engine="podman-hpc"))
+    assert [line.partition("   ")[0] for line in found.before] == [
+        f"sealift push '{root}' podman-hpc:my-app",
+        f"sealift push '{root}' docker://registry.nersc.gov/PROJECT/my-app:TAG",
+    ]
+
+
 def test_every_file_of_what_is_said_has_its_fault() -> None:
     assert {path.stem for path in FAULTS.iterdir()} == set(images.faulty())

@@ -294,6 +294,12 @@ def _check_path(text: str, path: str) -> None:
     raise UsageError(f"`{text}`: `{path}` {problem}", hints=hints)
 
 
+def as_component(text: str) -> str:
+    """The name nearest to `text` that a repository may have."""
+    text = text.lower()
+    return text if _COMPONENT.fullmatch(text) else "-".join(re.findall(r"[a-z0-9]+", text)) or "image"
+
+
 def _split_path(text: str, rest: str) -> tuple[str, str]:
     """Split at the first colon, as containers/image does: a path with a colon cannot be named this way."""
     path, _, name = rest.removeprefix("//").partition(":")

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
+from sealift.engines.environment import is_name
 from sealift.errors import HostError
 
 
@@ -22,7 +23,10 @@ class Started:
 
     def line(self) -> str:
         """A line that does the same when it is pasted into the caller's shell."""
-        return " ".join([*(f"{name}={shlex.quote(self.env[name])}" for name in self.added), shlex.join(self.argv)])
+        if all(is_name(name) for name in self.added):
+            return " ".join([*(f"{name}={shlex.quote(self.env[name])}" for name in self.added), shlex.join(self.argv)])
+        # A shell reads `a-b=c` as a program.
+        return shlex.join(["env", *(f"{name}={self.env[name]}" for name in self.added), *self.argv])
 
 
 def hand_over(started: Started) -> NoReturn:

@@ -77,7 +77,11 @@ def _engines_name(engine: Engine, rest: str) -> str:
     """The name with its tag. Podman's own word for what no registry has is `localhost`."""
     if not rest:
         raise UsageError(f"`{engine}:` names no image", hints=(f"write for instance {engine}:app:1",))
-    reference = parse_reference(rest)
+    try:
+        reference = parse_reference(rest)
+    except UsageError as error:
+        hints = tuple(hint.replace("docker://", f"{engine}:") for hint in error.hints)
+        raise UsageError(error.message, hints=hints) from error
     if reference.digest is not None:
         raise UsageError(f"`{engine}:{rest}` names a digest", hints=(f"give a tag: {engine}:app:1",))
     if engine == "docker-daemon":

@@ -46,7 +46,7 @@ def start_elsewhere(
     UsageError for what the engine cannot do, HostError where it is not installed.
     """
     profile = _site(site, engine, environment)
-    plan = _with_env_files(plan, environment)
+    plan = _with_env_files(_with_whole_paths(plan), environment)
     caller = _caller(plan, environment)
     wish = Wish(
         plan=plan, engine=engine, site=profile, environment=environment, load=not show, insecure=insecure, events=events
@@ -68,6 +68,19 @@ def start_elsewhere(
 
 
 _ANY = StoredImage(reference="IMAGE")
+
+
+def _with_whole_paths(plan: LaunchPlan) -> LaunchPlan:
+    """The plan with sources of binds from the root on: most of these engines look for them somewhere else."""
+    for bind in plan.binds:
+        if not bind.destination.startswith("/"):
+            raise UsageError(
+                f"the target of a bind must be an absolute path, not `{bind.destination}`",
+                hints=(f"-B {bind.source}:/{bind.destination}",),
+            )
+    return replace(
+        plan, binds=tuple(replace(bind, source=os.path.join(os.getcwd(), bind.source)) for bind in plan.binds)
+    )
 
 
 def _with_env_files(plan: LaunchPlan, environment: Mapping[str, str]) -> LaunchPlan:
@@ -92,7 +105,12 @@ def with_passed(plan: LaunchPlan, environment: Mapping[str, str]) -> LaunchPlan:
 
 
 def shown(
-    plan: LaunchPlan, engine: str, environment: Mapping[str, str], *, site: Callable[[], Profile | None] = nowhere
+    plan: LaunchPlan,
+    engine: str,
+    environment: Mapping[str, str],
+    *,
+    site: Callable[[], Profile | None] = nowhere,
+    insecure: bool = False,
 ) -> str:
     """The command line of Apptainer or Singularity; the embedded engine has none but our own."""
     from sealift.engines.apptainer import command_line
@@ -101,6 +119,8 @@ def shown(
     choice = choose(engine, env=environment, site=site)
     if plan.communication != "none":
         refuse_communication(plan, choice.engine)
+    if insecure and plan.image.startswith(("docker://", "oras://")):
+        plan = replace(plan, engine_hints=(*plan.engine_hints, "--no-https"))
     if choice.engine == "embedded":
         started = command_line(plan, name="apptainer", program="sealift", env=environment)
         return replace(started, argv=("sealift", plan.action, "--engine", "embedded", *started.argv[2:])).line()

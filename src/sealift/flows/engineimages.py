@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from sealift.core.architecture import find_architecture
 from sealift.core.digest import sha256
 from sealift.core.event import Event, Events, Said
+from sealift.core.reference import as_component, parse_reference
 from sealift.engines.choose import load_modules
 from sealift.engines.clean.image import LIBRARY_PATH, StoredImage
 from sealift.engines.clean.inside import SHELLS
@@ -64,7 +65,7 @@ def engines_image(wish: Wish) -> StoredImage:
         case "charliecloud" | "enroot" | "pyxis" | "edf":
             raise UsageError(
                 f"{engine} takes a squashfs, not `{text}`",
-                hints=(f"make one: sealift build {_stem(text)}.sqfs {shlex.quote(text)}",),
+                hints=(f"make one: {shlex.join(('sealift', 'build', f'{_stem(text)}.sqfs', text))}",),
             )
     return _pushed(wish)
 
@@ -73,6 +74,7 @@ def _of_registry(wish: Wish) -> StoredImage:
     from sealift.flows.stored import image_in_registry
 
     text, engine = wish.plan.image, wish.engine
+    parse_reference(text)  # before an engine takes a wrong name for an option
     if engine in ("charliecloud", "enroot"):
         file = f"{os.path.basename(text).partition('@')[0].partition(':')[0]}.sqfs"
         raise UsageError(
@@ -155,7 +157,7 @@ def _pushed(wish: Wish) -> StoredImage:
     from sealift.store import open_store
 
     text, engine, site = wish.plan.image, wish.engine, wish.site
-    path = local_image(text, wish.environment, wish.events)
+    path = local_image(text, wish.environment, wish.events, insecure=wish.insecure)
     own = f"{STORES[engine]}:" if engine in STORES else "\0"
     with open_image(path) as image, open_store(wish.environment) as store:
         tree = inspect_image(image).tree_digest
@@ -165,14 +167,12 @@ def _pushed(wish: Wish) -> StoredImage:
         target for target in targets if target.startswith("docker://")
     ]
     if found:
-        from sealift.core.reference import parse_reference
-
         name = found[-1].removeprefix(own)
         if name.startswith("docker://"):
             reference = parse_reference(name.removeprefix("docker://"))
             name = str(reference) if engine in STORES else reference.familiar
         return StoredImage(reference=name, library_path=library_path)
-    base = os.path.basename(_stem(text))
+    base = as_component(os.path.basename(_stem(text)))
     registry = site.text("registry.host") if site is not None else ""
     reference_text = f"{registry or 'REGISTRY'}/PROJECT/{base}:1"
     pull = site.text(f"engines.{engine}.pull").replace("REFERENCE", reference_text) if site is not None else ""
@@ -227,7 +227,8 @@ def _described(path: str) -> StoredImage:
     with open_image(path) as image:
         if image.form == "directory":
             raise UsageError(
-                f"`{path}` is a folder", hints=(f"make an image of it: sealift build {_stem(path)}.sif {path}",)
+                f"`{path}` is a folder",
+                hints=(f"make an image of it: {shlex.join(('sealift', 'build', f'{_stem(path)}.sif', path))}",),
             )
         tree = inspect_image(image).tree_digest or digest_file(path, "sha256")
         noted = image.sif.find(DataType.GENERIC_JSON, OCI_CONFIG) if image.sif is not None else None

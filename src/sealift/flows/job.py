@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from sealift.core.event import Events, Said, ignore
 from sealift.core.launch import Bind, Communication, LaunchPlan
 from sealift.core.mpi import Model, Probe, Wireup
-from sealift.core.reference import Reference, parse_source
+from sealift.core.reference import Reference, as_component, parse_source
 from sealift.engines.binds import parse_binds
 from sealift.errors import FetchError, HostError, ImageError, ToolError, UsageError
 from sealift.flows.sites import detect_site, find_site
@@ -162,7 +162,7 @@ def _check_form(request: JobRequest, engine: str, site: Profile) -> None:
             hints=(f"fetch it first: sealift pull image.sif {request.image}",),
         )
     registry = site.text("registry.host") or "REGISTRY"
-    stem = os.path.splitext(os.path.basename(request.image))[0]
+    stem = as_component(os.path.splitext(os.path.basename(request.image))[0])
     target = f"docker://{registry}/PROJECT/{stem}:1"
     raise UsageError(
         f"{engine} runs what is in a registry, and `{request.image}` is a file",
@@ -187,7 +187,9 @@ def _file_image(request: JobRequest, site: Profile) -> JobImage:
         )
     found = find_image(text, cwd=os.getcwd())
     if found.kind == "folder":
-        raise UsageError(f"`{text}` is a folder", hints=(f"make an image of it: sealift build image.sif {text}",))
+        raise UsageError(
+            f"`{text}` is a folder", hints=(f"make an image of it: sealift build image.sif {shlex.quote(text)}",)
+        )
     wanted = site.text("node.architecture")
     if found.architecture is not None and wanted and found.architecture.oci != wanted:
         raise ImageError(

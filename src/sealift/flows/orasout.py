@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from typing import BinaryIO
 
 from sealift.core.digest import Digest, sha256
@@ -34,7 +35,7 @@ def push_sif(shop: Workshop, image: str, target: OrasSource) -> Pushed:
             raise UsageError(
                 f"`oras://` holds SIFs, and `{image}` is a {found.form}",
                 hints=(
-                    f"make one: sealift build image.sif {image}",
+                    f"make one: sealift build image.sif {shlex.quote(image)}",
                     f"or push it as layers: docker://{target.reference}",
                 ),
             )

@@ -52,7 +52,8 @@ def run(
         elif plan.passed:
             plan = elsewhere.with_passed(plan, environment)
         if show is not None:
-            show(elsewhere.shown(plan, engine, environment, site=_place(site, environment, engine)))
+            place = _place(site, environment, engine)
+            show(elsewhere.shown(plan, engine, environment, site=place, insecure=insecure))
             return 0
     plan = replace(plan, image=local_image(plan.image, environment, events, insecure=insecure))
 

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterator
 
 from sealift.core.finding import Finding
+from sealift.core.reference import as_component
 from sealift.preflight.question import Question, lines
 
 _FORMS = {"sif": "a SIF", "squashfs": "a squashfs", "directory": "a folder"}
@@ -60,12 +61,12 @@ def ways_in(question: Question) -> tuple[str, ...]:
     takes, source = question.engine.takes, question.image.source
     if "sif" in takes or source.startswith("docker://"):
         return ()
-    name, shown = _stem(source), shlex.quote(source)
+    name, shown = as_component(_stem(source)), shlex.quote(source)
     ways = []
     if "squashfs" in takes:
         if question.image.form == "squashfs":
             return ()
-        ways.append(f"sealift build {shlex.quote(name)}.sqsh {shown}")
+        ways.append(f"sealift build {shlex.quote(_stem(source) + '.sqsh')} {shown}")
     if question.engine.name == "podman-hpc":
         ways.append(f"sealift push {shown} podman-hpc:{name}   (on a login node there)")
     registry = question.site.text("registry.host") or "REGISTRY"

@@ -37,6 +37,12 @@ def test_charliecloud() -> None:
             {"A": "b", "LD_LIBRARY_PATH": "/mine:/app/lib"},
             settled("python", "train.py", A="b"),
         ),
+        (
+            {"env": {"A": "'b'"}},
+            ["--private-tmp"],
+            {"A": "''b''"},
+            settled("python", "train.py", A="'b'"),
+        ),
     ],
 )
 def test_charliecloud_with_nothing_of_the_host(
@@ -59,6 +65,10 @@ def test_charliecloud_with_nothing_of_the_host(
         (
             {"binds": (Bind(source="/data", destination="/tmp/in"),)},
             "Charliecloud binds nothing below /tmp, which is the host's: `/tmp/in`",
+        ),
+        (
+            {"binds": (Bind(source="/da:ta", destination="/in"),)},
+            "Charliecloud takes no `:` in the names of folders: `/da:ta`",
         ),
         (
             {"nv": True, "contain_all": True},

@@ -142,6 +142,12 @@ def test_an_environment_file() -> None:
     assert tomllib.loads(text)["env"]["A"] == 'b "$${c}"'
 
 
+def test_a_variable_with_a_dot_is_no_table() -> None:
+    wanted = bare(env={"a.b": "c", 'd"e': "${f}"})
+    read = tomllib.loads(enroot.environment_file(wanted, APP, caller()))["env"]
+    assert {name: read.get(name) for name in wanted.env} == {"a.b": "c", 'd"e': "$${f}"}
+
+
 @pytest.mark.parametrize(
     ("fields", "communication", "hooks"),
     [

@@ -50,6 +50,8 @@ def test_what_is_started_inside(
 def test_orders_are_set_behind_the_images_scripts(fields: dict[str, object], program: tuple[str, ...]) -> None:
     assert words_of(plan(**fields), IMAGE, orders={"A": "b c"}) == settled(*program, A="b c")
     assert words_of(plan(**fields), IMAGE, settle=True) == settled(*program)
+    # A shell would end at the other one.
+    assert words_of(plan(**fields), IMAGE, orders={"a-b": "c", "A": "b c"}) == settled(*program, A="b c")
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,10 @@ def command_line(
                 f"Charliecloud binds nothing read-only: `{bind.source}`",
                 hints=(f"-B {bind.source}:{bind.destination}",),
             )
+        if ":" in bind.source:
+            raise UsageError(
+                f"Charliecloud takes no `:` in the names of folders: `{bind.source}`", hints=("rename it",)
+            )
         if bind.destination.startswith(f"{SHARED}/") and not plan.contain:
             raise UsageError(
                 f"Charliecloud binds nothing below {SHARED}, which is the host's: `{bind.destination}`",
@@ -63,6 +67,11 @@ def command_line(
     path = around.library_path("", image.library_path)
     # Nothing of the host's is left, and it sets none of its own: without PATH the image's scripts find no program.
     variables = {"PATH": DEFAULT_PATH} | dict(around.env) | ({LIBRARY_PATH: path} if path else {})
-    argv += [f"--set-env={key}={value}" for key, value in variables.items()]
+    argv += [f"--set-env={key}={_kept(value)}" for key, value in variables.items()]
     words = words_of(plan, image, orders=around.orders, settle=bool(path))
     return Started(argv=(*argv, image.reference, "--", *words), env=caller.env)
+
+
+def _kept(value: str) -> str:
+    """It takes one pair of single quotes off a value that stands between two."""
+    return f"'{value}'" if len(value) > 1 and value[0] == value[-1] == "'" else value

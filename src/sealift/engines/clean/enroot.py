@@ -10,6 +10,7 @@ of the image win; so pyxis is told which variables make up the step (`--export`)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from sealift.core.launch import Bind, LaunchPlan
@@ -104,7 +105,7 @@ def environment_file(plan: LaunchPlan, image: StoredImage, caller: Caller, *, si
     added = {k: v for k, v in wanted.items() if k != "HOME" and (k in around.orders or k not in caller.env)}
     # Empty text takes a variable away. What the host has for the library path must not stand where the image has none.
     added |= {LIBRARY_PATH: path} | {name: "" for name in harmful() if name not in wanted}
-    lines += [f"{name} = {_quoted(value)}" for name, value in added.items()]
+    lines += [f"{_key(name)} = {_quoted(value)}" for name, value in added.items()]
     hooks = _hooks(plan, site)
     if hooks:
         lines += ["", "[annotations]", *(f"com.hooks.{hook} = {_quoted(value)}" for hook, value in hooks.items())]
@@ -152,6 +153,11 @@ def _registry_form(reference: str) -> str:
     first, slash, rest = reference.removeprefix("docker://").partition("/")
     is_registry = slash and ("." in first or ":" in first or first == "localhost")
     return f"{first}#{rest}" if is_registry else reference.removeprefix("docker://")
+
+
+def _key(name: str) -> str:
+    """With a dot in it, a bare one would be a table's."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _quoted(name)
 
 
 def _quoted(text: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sealift.core.launch import LaunchPlan
+from sealift.engines.environment import is_name
 from sealift.errors import UsageError
 
 HOME = "/.singularity.d"
@@ -75,7 +76,8 @@ def inner_command(
                 return f"{ACTIONS}/exec", plan.command
             case "test" | "run":
                 return f"{ACTIONS}/{plan.action}", plan.command
-    given = tuple(f"{name}={value}" for name, value in (orders or {}).items())
+    # At another name a shell would end.
+    given = tuple(f"{name}={value}" for name, value in (orders or {}).items() if is_name(name))
     return "/bin/sh", ("-c", SETTLE, "sh", *given, "-", *_program(plan))
 
 
