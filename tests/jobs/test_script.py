@@ -7,6 +7,7 @@ writes the files anew; then read the difference.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import subprocess
@@ -18,6 +19,7 @@ from sealift import __version__
 from sealift.core.launch import Bind
 from sealift.core.mpi import Wireup
 from sealift.jobs.job import Job
+from sealift.jobs.ranks import rank
 from sealift.jobs.script import script
 from sealift.jobs.words import with_variables
 from tests.jobs import world
@@ -131,6 +133,27 @@ def test_shellcheck_finds_nothing(tmp_path: Path) -> None:
     argv: list[str | Path] = ["shellcheck", "--shell=bash", f"--exclude={UNWANTED}", *files]
     done = subprocess.run(argv, capture_output=True, check=False, text=True)
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_ends_of_lines_in_names_bring_no_commands() -> None:
+    """Names of files, and of an image's own, can have any; and an order can have the line that ends a text."""
+    job = world.job(
+        *("slurm", "apptainer", "./app"),
+        image=dataclasses.replace(world.LARGE_FILE, reference="/scratch/a\nfalse"),
+        env={"X": "a\nRANK\nfalse\n"},
+        nodes=2,
+        wireup=Wireup(notes=("a\nfalse",)),
+    )
+    text = script(job)
+    preface = text.splitlines()[1:10]
+    assert preface[-4:] == [
+        *("# image   /scratch/a false", "# engine  apptainer"),
+        *("# kind    single: one program, which knows nothing of the others", "# note    a false"),
+    ]
+    assert text.count("\nfalse") == 2  # in the quotes of the image, and in the rank's
+    inner = re.search(r"<<'RANK_' \|\| :\n(.*?)^RANK_$", text, re.DOTALL | re.MULTILINE)
+    assert inner is not None
+    assert inner[1] == "\n".join(rank(job)) + "\n"
 
 
 def test_twice_is_the_same() -> None:

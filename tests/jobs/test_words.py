@@ -30,6 +30,8 @@ ENV = {"SCRATCH": "/pscratch/sd/u/a b", "ID": "42", "EMPTY": "", "PATH": "/usr/b
         (with_variables("${SCRATCH}/in", path=True), '"$SCRATCH/in"', "/pscratch/sd/u/a b/in"),
         (with_variables("a$ID-${ID}"), '"a$ID-$ID"', "a42-42"),
         (with_variables("5$ and $(id)"), "'5$ and $(id)'", "5$ and $(id)"),
+        # A text of an image that looks like a mark
+        ("/a\x01x:-$(id)\x02", '"/a\x01x:-\\$(id)\x02"', "/a\x01x:-$(id)\x02"),
     ],
 )
 def test_a_word_is_what_bash_reads(word: str, text: str, value: str) -> None:

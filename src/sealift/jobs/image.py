@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from sealift.engines.clean.image import StoredImage
 from sealift.jobs.job import Job, JobImage
 from sealift.jobs.parts import heredoc, part
-from sealift.jobs.words import at_run_time, command, quoted
+from sealift.jobs.words import at_run_time, command, one_line, quoted
 
 LARGE = 1_000_000_000
 """From this size on many nodes read a copy of their own, or a striped file."""
@@ -62,7 +62,7 @@ def _file(job: Job) -> Iterator[str]:
             yield "keepers=$COPIES_PID keep=${COPIES[1]}"
     elif image.size >= LARGE and job.orders.nodes > 1 and _is_lustre(job):
         yield "# Many nodes read this file at once: spread it over the storage targets, once, before the job:"
-        yield f"#   lfs migrate -c -1 {quoted(image.reference)}"
+        yield f"#   lfs migrate -c -1 {one_line(quoted(image.reference))}"
         yield "# or give each node a copy of its own: sealift job --stage node …"
     yield "export SEALIFT_IMAGE=$image"
 

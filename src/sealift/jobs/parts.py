@@ -16,6 +16,8 @@ def part(name: str) -> str:
 def heredoc(name: str, lines: tuple[str, ...]) -> Iterator[str]:
     """A text of several lines as the value of a variable, word by word as it stands here."""
     end = name.upper()
+    while any(end in line.split("\n") for line in lines):
+        end += "_"
     yield f"IFS= read -r -d '' {name} <<'{end}' || :"
     yield from lines
     yield end

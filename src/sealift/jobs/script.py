@@ -13,7 +13,7 @@ from sealift.jobs.nodes import containers, ending
 from sealift.jobs.parts import heredoc, part
 from sealift.jobs.probing import probing
 from sealift.jobs.ranks import complete, rank
-from sealift.jobs.words import command, variables_in
+from sealift.jobs.words import command, one_line, variables_in
 
 _SAID = {
     "single": "one program, which knows nothing of the others",
@@ -60,11 +60,11 @@ def _preface(job: Job) -> Iterator[str]:
     yield f"# sealift sites {site.name}"
     yield "# The job itself needs no Sealift. Change what you like."
     yield "#"
-    yield f"# image   {shown(job)}"
+    yield f"# image   {one_line(shown(job))}"
     yield f"# engine  {job.engine}"
     yield f"# kind    {job.kind}: {_SAID[job.kind]}"
     for note in (*job.notes, *job.wireup.notes):
-        yield f"# note    {note}"
+        yield f"# note    {one_line(note)}"
 
 
 def _beginning(job: Job) -> Iterator[str]:

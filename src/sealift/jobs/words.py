@@ -13,7 +13,8 @@ from collections.abc import Iterable
 
 # No text that a person types has these characters (a NUL could stand in no argument at all).
 _OPEN, _CLOSE = "\x01", "\x02"
-_MARK = re.compile(f"/?{_OPEN}(/?)([^{_CLOSE}]*){_CLOSE}")
+# Only these names: texts come out of images, too, and must not bring a shell's commands along.
+_MARK = re.compile(f"/?{_OPEN}(/?)([A-Za-z_][A-Za-z0-9_]*|[1-9]|@(?::2)?){_CLOSE}")
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[1-9]")
 _NAMED = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 WIDTH = 100
@@ -84,6 +85,11 @@ def command(words: Iterable[str], *, indent: int = 0) -> str:
         else:
             lines[-1] += f" {chunk}" if lines[-1] else chunk
     return f" \\\n{' ' * (indent + 4)}".join(lines)
+
+
+def one_line(text: str) -> str:
+    """A text for a comment: what stood behind an end of line in it would be commands."""
+    return re.sub(r"[\r\n]+", " ", text)
 
 
 def patterns(names: Iterable[str], *, indent: int = 12) -> str:
