@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (f"{IMAGE} --site perlmutter --env A -- x", 2, "error: `--env A` is not NAME=VALUE\nhint: --env A=VALUE\n"),
         (
+            f"{IMAGE} --site perlmutter --env A;b=1 -- x",
+            2,
+            "error: `--env A;b=1`: `A;b` is no name of a variable\nhint: --env OMP_NUM_THREADS=4\n",
+        ),
+        (
             f"{IMAGE} --site perlmutter --",
             2,
             "error: no program stands behind `--`\nhint: sealift job IMAGE … -- PROGRAM\n",
@@ -144,6 +150,30 @@ def test_everything_behind_two_dashes_is_the_programs(capsys: pytest.CaptureFixt
     out = capsys.readouterr().out
     assert '    bash -c "$rank" rank status --nodes 7 -- -x 2>&"$said" &\n' in out
     assert "#SBATCH --nodes=1\n" in out
+
+
+@pytest.mark.parametrize("bind", ["/pscratch/sd/u/me", "/pscratch/sd/u/me/:/pscratch/sd/u/me", "$SCRATCH"])
+def test_scratch_is_bound_once_whoever_puts_the_path_in(
+    bind: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Podman refuses two binds at one place."""
+    monkeypatch.setenv("SCRATCH", "/pscratch/sd/u/me")
+    assert main(["job", IMAGE, "--site", "perlmutter", "-B", bind, "--", "x"]) == 0
+    out = capsys.readouterr().out
+    assert re.findall(r"type=bind,source=[^,]*,target=[^\s\")]*", out.replace("$PWD", "")) == [
+        *(f"type=bind,source={path},target={path}" for path in ("", "/tmp", "/var/tmp", "$HOME", "$SCRATCH", "$CFS"))
+    ]
+
+
+def test_shifters_header_keeps_the_path_and_the_tag(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCRATCH", "/pscratch/sd/u/me")
+    words = ("--site", "perlmutter", "--engine", "shifter", "-B", "/pscratch/sd/u/me:/data", "--", "x")
+    assert main(["job", IMAGE, *words]) == 0
+    found = capsys.readouterr()
+    assert "#SBATCH --volume=/pscratch/sd/u/me:/data\n" in found.out
+    assert found.err == "warning: Shifter takes what `:1` names when the job is sent, pinned or not\n"
 
 
 def test_the_site_of_this_machine_is_known(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

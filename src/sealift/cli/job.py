@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import datetime as dt
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -123,6 +124,8 @@ def _request(
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise UsageError(f"`--env {text}` is not NAME=VALUE", hints=(f"--env {name or 'NAME'}=VALUE",))
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise UsageError(f"`--env {text}`: `{name}` is no name of a variable", hints=("--env OMP_NUM_THREADS=4",))
         variables[name] = value
     fields = {field.name: getattr(options, field.name) for field in dataclasses.fields(Wish)}
     return JobRequest(

@@ -21,7 +21,7 @@ from sealift.jobs.job import ENGINES, FILE_ENGINES, Engine, Job, JobImage, Kind,
 from sealift.jobs.script import script
 from sealift.jobs.settle import Settled, Wish, settle
 from sealift.jobs.status import SACCT_FIELDS, JobState, read_sacct, read_scontrol, worst
-from sealift.jobs.words import with_variables
+from sealift.jobs.words import at_run_time, with_variables
 from sealift.sites.profile import Profile
 
 STORE = "podman-hpc:"
@@ -70,7 +70,7 @@ def plan_job(request: JobRequest) -> Job:
         image=request.image,
         action="exec" if request.command else "run",
         command=request.command,
-        binds=_binds(request),
+        binds=_binds(request, {} if engine == "shifter" else _places(site, request.environment)),
         env={name: with_variables(value) for name, value in request.env.items()},
         pwd=request.pwd,
         nv=bool(settled.orders.gpus_per_node) and site.text("gpu.vendor", "nvidia") == "nvidia",
@@ -230,6 +230,10 @@ def _stored_image(request: JobRequest, engine: str) -> JobImage:
         raise UsageError(
             f"Shifter knows images by tags, and `{request.image}` has none", hints=("docker://HOST/NAME:TAG",)
         )
+    if engine == "shifter" and source.digest:
+        request.events(
+            Said(text=f"Shifter takes what `:{source.tag}` names when the job is sent, pinned or not", level="warning")
+        )
     # Under its whole name, for podman-hpc finds no other by a digest.
     return JobImage(
         form="registry",
@@ -261,8 +265,17 @@ def _current_digest(request: JobRequest, reference: Reference) -> str:
         return ""
 
 
-def _binds(request: JobRequest) -> tuple[Bind, ...]:
-    """The binds of `-B`, with `$NAME` left to the job; relative sources are below the folder where this is typed."""
+def _places(site: Profile, environment: Mapping[str, str]) -> dict[str, str]:
+    """What a shell put in for `$SCRATCH` and the like, and the same as the job shows it by itself."""
+    names = ("HOME", *_variables(site, environment))
+    return {environment[name]: at_run_time(name, path=True) for name in names if environment.get(name)}
+
+
+def _binds(request: JobRequest, places: Mapping[str, str]) -> tuple[Bind, ...]:
+    """The binds of `-B`, with `$NAME` left to the job; relative sources are below the folder where this is typed.
+
+    One of `places` is written as the job has it, for Podman shows nothing twice at one place.
+    """
     found = []
     for text in request.binds:
         for bind in parse_binds(text):
@@ -275,6 +288,7 @@ def _binds(request: JobRequest) -> tuple[Bind, ...]:
                     f"the target of a bind must be an absolute path, not `{bind.destination}`",
                     hints=(f"-B {bind.source}:/{bind.destination}",),
                 )
+            source, destination = (places.get(path.rstrip("/"), path) for path in (source, destination))
             found.append(Bind(source=source, destination=destination, read_only=bind.read_only))
     return tuple(found)
 
