@@ -6,6 +6,7 @@ import itertools
 import re
 import shlex
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,12 +73,17 @@ def step(text: str) -> str:
     return found[1]
 
 
-def called(text: str, engine: str, tmp_path: Any, *command: str, cwd: str = "/tmp") -> tuple[list[str], dict[str, str]]:
-    """What a rank becomes: the engine's command line and environment, when bash runs the rank's own lines."""
+def called(
+    text: str, engine: str, tmp_path: Any, *command: str, cwd: str = "/tmp", first: str = ""
+) -> tuple[list[str], dict[str, str]]:
+    """What a rank becomes: the engine's command line and environment, when bash runs the rank's own lines.
+
+    `first` is what happens to the engine before it tells.
+    """
     rank = re.search(r"<<'RANK' \|\| :\n(.*?)^RANK$", text, re.DOTALL | re.MULTILINE)
     assert rank is not None
     recorder = tmp_path / engine
-    recorder.write_text('#!/bin/bash\nprintf "%s\\0" "$@"\nprintf "\\1"\nexec env -0\n')
+    recorder.write_text(f'#!/bin/bash\n{first}\nprintf "%s\\0" "$@"\nprintf "\\1"\nexec env -0\n')
     recorder.chmod(0o755)
     env = {**RANK, "PATH": f"{tmp_path}:/usr/bin:/bin"}
     argv = ["bash", "-c", rank[1], "rank", *command]
@@ -121,11 +127,16 @@ PASSED: dict[str, str | None] = dict.fromkeys(
         *("SCRATCH", "CFS", "PALS_RANKID", "CUDA_VISIBLE_DEVICES"),
     ]
 ) | {"PMI_FD": "3"}
+MEMORY = ["--ipc=host"] if Path("/dev/mqueue").is_dir() else []
 MOUNTS = ("/tmp", "/var/tmp", "/global/homes/u/me", "/pscratch/sd/u/me", "/global/cfs/cdirs")
 
 
 def mounts(words: list[str]) -> list[str]:
     return [there for here, there in itertools.pairwise(words) if here == "--mount"]
+
+
+def shared(words: list[str]) -> list[str]:
+    return [word for word in words if word.startswith(("--network", "--ipc", "--pid", "--uts", "--group-add"))]
 
 
 def test_gpu_aware_mpi_on_podman_hpc(tmp_path) -> None:
@@ -147,6 +158,8 @@ def test_gpu_aware_mpi_on_podman_hpc(tmp_path) -> None:
         "MPICH_OFI_NIC_POLICY": "GPU",
         "MPICH_GPU_SUPPORT_ENABLED": "1",
     }
+    # The host's network and memory come with these flags, and Podman takes them once
+    assert shared(words) == []
     # Nothing is mounted by default
     assert mounts(words) == [f"type=bind,source={path},target={path}" for path in MOUNTS]
     assert words[-6:] == ["--entrypoint", "env", "--", IMAGE, "./app", "a b"]
@@ -163,6 +176,23 @@ def test_the_working_folder_is_mounted_where_nothing_else_shows_it(tmp_path) -> 
     shown = (*MOUNTS, "/usr/share")
     assert sorted(mounts(words)) == sorted(f"type=bind,source={path},target={path}" for path in shown)
     assert words[words.index("--workdir") + 1] == "/usr/share"
+
+
+@pytest.mark.parametrize(("groups", "flags"), [("100", []), ("100 27", ["--group-add=keep-groups"])])
+def test_ones_further_groups_enter(tmp_path, groups: str, flags: list[str]) -> None:
+    """Folders of projects belong to them; runc, which cannot keep any, is not asked for what is not there."""
+    (tmp_path / "id").write_text(f"#!/bin/sh\necho {groups}\n")
+    (tmp_path / "id").chmod(0o755)
+    job = world.job("perlmutter", "podman-hpc", "./app", kind="gpu-mpi", nodes=2, talk="gpu-mpi")
+    words, _ = called(script(job), "podman-hpc", tmp_path, "./app")
+    assert shared(words) == flags
+
+
+def test_podman_hpc_outlives_the_signal_for_its_ranks(tmp_path) -> None:
+    """A program of Python's that waits for its rank: it would end by the signal, and with it all ranks."""
+    job = world.job("perlmutter", "podman-hpc", "./app", kind="gpu-mpi", nodes=2, talk="gpu-mpi", signal="USR1@60")
+    words, _ = called(script(job), "podman-hpc", tmp_path, "./app", first="kill -USR1 $$")
+    assert words[0] == "run"
 
 
 @pytest.mark.parametrize(
@@ -194,6 +224,8 @@ def test_nccl_is_for_several_nodes_only(
     job = world.job("perlmutter", "podman-hpc", "train.py", kind="pytorch-tasks", nodes=nodes, talk=talk)
     words, variables = called(script(job), "podman-hpc", tmp_path, "train.py")
     assert [word for word in words if word in ("--gpu", "--mpi", "--cuda-mpi", "--nccl")] == flags
+    # Else each rank would be in a network of its own, with a /dev/shm of its own
+    assert sorted(shared(words)) == [*MEMORY, "--network=host"]
     assert pairs(words, "--env") == {
         **PASSED,
         **CACHES,

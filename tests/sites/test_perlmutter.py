@@ -106,7 +106,8 @@ COMMON: Facts = {
     "engines.podman-hpc.gpu_mpi_flags": (("--gpu", "--cuda-mpi"), "N20"),
     "engines.podman-hpc.nccl_flags": (("--gpu", "--nccl"), "N20"),
     "engines.podman-hpc.openmpi_flags": (("--openmpi-pmi2",), "N20"),
-    "engines.podman-hpc.kernel_flags": (("--network=host",), "J1"),
+    "engines.podman-hpc.host_flags": (("--network=host", "--ipc=host"), "N20 N41 J1"),
+    "engines.podman-hpc.group_flags": (("--group-add=keep-groups",), "N41 N17"),
     "engines.podman-hpc.broken_flags": (("--openmpi-pmix", "--userns=keep-id"), "N35 N36 N17 N37"),
     "engines.podman-hpc.adds": (
         (

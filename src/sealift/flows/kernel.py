@@ -258,11 +258,11 @@ def _on_store(
             folders = {bind.source: not os.path.isfile(bind.source) for bind in plan.binds}
             started = shifter.command_line(plan, image, caller, site=site, is_folder=folders, program=program)
             more = 1
-    flags = site.texts(f"engines.{bare.engine}.kernel_flags") if site is not None else ()
-    argv = (*started.argv[:more], *flags, *started.argv[more:])
     shown = tuple(bind.destination for bind in compose(plan, caller, site).binds)
     passed, kept_out = _rules()
-    return replace(bare, argv=argv, more=more, shown=shown, passed=passed, kept_out=kept_out, set=_added(started))
+    return replace(
+        bare, argv=started.argv, more=more, shown=shown, passed=passed, kept_out=kept_out, set=_added(started)
+    )
 
 
 def _caller(plan: LaunchPlan, environment: Mapping[str, str], site: Profile | None) -> Caller:

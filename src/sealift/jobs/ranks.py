@@ -164,12 +164,23 @@ def _apptainer(job: Job, plan: LaunchPlan, caller: Caller) -> Iterator[str]:
 
 def _podman_hpc(job: Job, argv: tuple[str, ...]) -> Iterator[str]:
     if podman_hpc.needs_srun(argv):
+        name = job.orders.signal.partition("@")[0]
+        if name and name != "TERM":
+            yield "# The program hears the signal that is sent ahead of the limit; podman-hpc would end by it."
+            yield f"trap '' {name}"
         wait = job.site.text("engines.podman-hpc.wait_variable", "PODMANHPC_WAIT_TIMEOUT")
         yield "# The first rank of a node starts its container, and the others wait for it: 10 s, were it not for this."
         yield f"export {wait}=${{{wait}:-90}}"
     # It mounts nothing twice at one place: the working folder comes only where nothing else shows it.
     here = ("--mount", show_mount(Bind(source=_HERE, destination=_HERE)))
     words = list(argv)
+    if podman_hpc.IPC in words:
+        words.remove(podman_hpc.IPC)
+        yield "# One /dev/shm for all processes of the node; Podman refuses where the kernel has no message queues."
+        yield f"[[ ! -d /dev/mqueue ]] || pass+=({podman_hpc.IPC})"
+    if flags := job.site.texts("engines.podman-hpc.group_flags"):
+        yield "# With one's further groups, to whom the folders of projects belong."
+        yield f"[[ $(id -G) != *' '* ]] || pass+=({command(flags)})"
     place = next((number for number in range(len(words) - 1) if tuple(words[number : number + 2]) == here), None)
     if place is not None:
         del words[place : place + 2]

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,9 @@ Called = Callable[..., dict[str, list[str]]]
 _PMI = ("-e SLURM_*", "-e PALS_*", "-e PMI_*")
 _HOSTS = ("--ipc=host", "--network=host", "--pid=host", "--privileged")
 PERLMUTTER = site("perlmutter")
+GROUPS = "--group-add=keep-groups"
+HOSTS = ("--network=host", "--ipc=host", GROUPS)
+"""What no module brings: only those for MPI share the host's network and memory."""
 MPICH = "/opt/udiImage/modules/mpich:/opt/udiImage/modules/mpich/dep"
 NCCL = "/opt/udiImage/modules/nccl-plugin/lib:/opt/udiImage/modules/nccl-plugin/deps/lib:/usr/lib64"
 IMAGE_WITH_LIBRARIES = replace(IMAGE, library_path="/app/lib")
@@ -88,6 +92,7 @@ def test_podman_hpc(
     assert list(started.argv) == [
         *("podman-hpc", "run", "--rm"),
         *flags,
+        *([GROUPS] if podman_hpc.needs_srun(tuple(flags)) else HOSTS),
         *pairs("--env", before | APART | after),
         *inner,
     ]
@@ -96,7 +101,7 @@ def test_podman_hpc(
 def test_podman_hpc_mounts_what_nothing_mounts_by_itself() -> None:
     argv = podman_hpc.command_line(plan(), IMAGE, caller(), site=PERLMUTTER).argv
     assert list(argv) == [
-        *("podman-hpc", "run", "--rm"),
+        *("podman-hpc", "run", "--rm", *HOSTS),
         *("--mount", "type=bind,source=/tmp,target=/tmp"),
         *("--mount", "type=bind,source=/var/tmp,target=/var/tmp"),
         *("--mount", "type=bind,source=/home/me,target=/home/me"),
@@ -121,11 +126,28 @@ def test_a_shared_container_of_a_foreign_image_runs_what_it_is_given() -> None:
 def test_the_descriptor_of_pmi_has_the_number_under_which_it_arrives() -> None:
     argv = podman_hpc.command_line(bare(), IMAGE, caller(PMI_FD="21", PMI_RANK="0"), site=PERLMUTTER).argv
     assert list(argv) == [
-        *("podman-hpc", "run", "--rm"),
+        *("podman-hpc", "run", "--rm", *HOSTS),
         *pairs("--env", dict(sorted({"PMI_FD": "3", "PMI_RANK": "0", "OMP_NUM_THREADS": "8"}.items()))),
         *pairs("--env", {name: value for name, value in APART.items() if name != "OMP_NUM_THREADS"}),
         *RUN,
     ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "change", "flags"),
+    [
+        ({}, {}, HOSTS),
+        ({"contain_all": True}, {}, ("--network=host", GROUPS)),
+        ({}, {"message_queues": False}, ("--network=host", GROUPS)),
+        ({}, {"groups": (100,)}, ("--network=host", "--ipc=host")),
+        ({"communication": "mpi"}, {"groups": (100,)}, ("--mpi",)),
+    ],
+)
+def test_what_is_shared_with_the_host(
+    fields: dict[str, object], change: dict[str, Any], flags: tuple[str, ...]
+) -> None:
+    argv = podman_hpc.command_line(plan(**fields), IMAGE, replace(caller(), **change), site=PERLMUTTER).argv
+    assert argv[3 : 3 + len(flags) + 1] == (*flags, "--env" if "contain_all" in fields else "--mount")
 
 
 def test_it_shows_no_amd_gpus() -> None:

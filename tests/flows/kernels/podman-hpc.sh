@@ -52,9 +52,10 @@ setsid sh -c '
     "$3" rm --force "$4"
 ' sealift-kernel "$$" "$PPID" podman-hpc "$container-$$" </dev/null >/dev/null 2>&1 &
 
-exec podman-hpc run "$@" --network=host --rm --gpu --mount type=bind,source=/tmp,target=/tmp \
-    --mount type=bind,source=/cfs,target=/cfs --mount type=bind,source=/data,target=/data \
-    --mount type=bind,source=/var/tmp,target=/var/tmp --mount type=bind,source=/home/me,target=/home/me \
+exec podman-hpc run "$@" --rm --gpu --network=host --ipc=host \
+    --mount type=bind,source=/tmp,target=/tmp --mount type=bind,source=/cfs,target=/cfs \
+    --mount type=bind,source=/data,target=/data --mount type=bind,source=/var/tmp,target=/var/tmp \
+    --mount type=bind,source=/home/me,target=/home/me \
     --mount type=bind,source=/scratch/me,target=/scratch/me --workdir "$PWD" --env SCRATCH=/scratch/me \
     --env CFS=/cfs --env PYTHONNOUSERSITE=1 --env HF_HOME=/scratch/me/hf \
     --env TORCH_HOME=/scratch/me/.cache/torch --env MPLCONFIGDIR=/tmp/sealift-cache-1000/matplotlib \

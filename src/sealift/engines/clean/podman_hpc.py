@@ -10,7 +10,7 @@ that runs what it is given, and the command has to begin with the image's own sc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from sealift.core.launch import Communication, LaunchPlan
 from sealift.engines.clean.communication import recipe, site_flags
@@ -32,6 +32,8 @@ REASONS: Mapping[str, str] = {
     "env_files": "give the variables with --env",
     "app": "its scripts know no apps",
 }
+IPC = "--ipc=host"
+"""Podman refuses it where the kernel has no message queues."""
 _SHARED = ("--mpi", "--cuda-mpi", "--openmpi-pmi2")
 
 
@@ -50,7 +52,7 @@ def command_line(
     argv = [program, "run", "--rm"]
     if caller.terminal:
         argv += ["--interactive", "--tty"]
-    argv += flags
+    argv += [*flags, *_of_the_host(plan, caller, site, shared=needs_srun(flags))]
     if plan.hostname is not None:
         argv += ["--hostname", plan.hostname]
     argv += [word for bind in around.binds for word in ("--mount", show_mount(bind))]
@@ -74,6 +76,18 @@ def command_line(
 def needs_srun(flags: tuple[str, ...]) -> bool:
     """Do these flags make one container a node, which ranks join? Outside `srun` no rank knows its number."""
     return any(flag in flags for flag in _SHARED)
+
+
+def _of_the_host(plan: LaunchPlan, caller: Caller, site: Profile, *, shared: bool) -> Iterator[str]:
+    """What one finds under Apptainer: the host's network, through which ranks find each other, its memory between
+    processes, and one's own groups. The flags for MPI have the first two by themselves, and Podman takes no flag twice.
+    """
+    for flag in () if shared else site.texts("engines.podman-hpc.host_flags"):
+        if flag != IPC or (caller.message_queues and not plan.contain_all):
+            yield flag
+    # runc cannot keep them: it is asked for only where somebody has any.
+    if set(caller.groups) - {caller.gid}:
+        yield from site.texts("engines.podman-hpc.group_flags")
 
 
 def _site_path(site: Profile, communication: Communication) -> str:
