@@ -164,6 +164,24 @@ def test_an_end_that_never_comes(repository: Repository, server: Server, uploads
     assert uploads.blobs == {}
 
 
+def test_a_place_is_told_from_where_it_was_asked_for(repository: Repository, server: Server, uploads: Uploads) -> None:
+    def brief(seen: Seen) -> Reply | None:
+        answer = uploads(seen)
+        if answer is not None and "Location" in answer.headers:
+            answer.headers["Location"] = answer.headers["Location"].removeprefix(UPLOADS)
+        return answer
+
+    server.handlers[0] = brief
+    repository.upload(content())
+    assert shown(server) == [
+        "POST …",
+        "PATCH …1?state=0 0-3999 +4000",
+        "PATCH …1?state=4000 4000-7999 +4000",
+        "PATCH …1?state=8000 8000-10239 +2240",
+        "PUT …1?state=10240&digest=DIGEST",
+    ]
+
+
 @pytest.mark.parametrize("location", ["https://[bad/x?secret", "//me:s3cret@h:99999/x"])
 def test_a_place_that_is_no_address(repository: Repository, server: Server, location: str) -> None:
     server.fault("uploads", Reply(status=202, headers={"Location": location}))

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import BinaryIO
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 from sealift.core.digest import Digest, parse_digest, sha256
 from sealift.errors import DeniedError, FetchError, ImageError, MismatchError, NotFoundError, UnreachableError
@@ -28,7 +28,7 @@ from sealift.oci.mediatypes import ACCEPT
 from sealift.registry.access import Access, BusyError, RefusedError, printable
 from sealift.registry.mirrors import Endpoint
 from sealift.registry.retry import Retries
-from sealift.system.web import Body, BrokenError, Response
+from sealift.system.web import Body, BrokenError, Response, split_address
 
 PIECE = 16 << 20
 """Bytes of a large blob that are sent in one request, and held in memory for a second try, beside the next ones."""
@@ -229,7 +229,8 @@ class _Sending:
         location = answer.headers.get("location", "") or known
         if not location:
             raise FetchError(f"`{self._repository.registry}` does not say where a blob is to be sent to")
-        return location
+        split_address(location)
+        return urljoin(answer.url, location)
 
     def _send(self, location: str, *, whole: bool) -> None:
         size = self._content.size
