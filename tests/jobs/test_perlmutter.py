@@ -73,17 +73,12 @@ def step(text: str) -> str:
     return found[1]
 
 
-def called(
-    text: str, engine: str, tmp_path: Any, *command: str, cwd: str = "/tmp", first: str = ""
-) -> tuple[list[str], dict[str, str]]:
-    """What a rank becomes: the engine's command line and environment, when bash runs the rank's own lines.
-
-    `first` is what happens to the engine before it tells.
-    """
+def called(text: str, engine: str, tmp_path: Any, *command: str, cwd: str = "/tmp") -> tuple[list[str], dict[str, str]]:
+    """What a rank becomes: the engine's command line and environment, when bash runs the rank's own lines."""
     rank = re.search(r"<<'RANK' \|\| :\n(.*?)^RANK$", text, re.DOTALL | re.MULTILINE)
     assert rank is not None
     recorder = tmp_path / engine
-    recorder.write_text(f'#!/bin/bash\n{first}\nprintf "%s\\0" "$@"\nprintf "\\1"\nexec env -0\n')
+    recorder.write_text('#!/bin/bash\nprintf "%s\\0" "$@"\nprintf "\\1"\nexec env -0\n')
     recorder.chmod(0o755)
     env = {**RANK, "PATH": f"{tmp_path}:/usr/bin:/bin"}
     argv = ["bash", "-c", rank[1], "rank", *command]
@@ -188,11 +183,11 @@ def test_ones_further_groups_enter(tmp_path, groups: str, flags: list[str]) -> N
     assert shared(words) == flags
 
 
-def test_podman_hpc_outlives_the_signal_for_its_ranks(tmp_path) -> None:
-    """A program of Python's that waits for its rank: it would end by the signal, and with it all ranks."""
-    job = world.job("perlmutter", "podman-hpc", "./app", kind="gpu-mpi", nodes=2, talk="gpu-mpi", signal="USR1@60")
-    words, _ = called(script(job), "podman-hpc", tmp_path, "./app", first="kill -USR1 $$")
-    assert words[0] == "run"
+@pytest.mark.parametrize("wishes", [{"signal": "USR1@60"}, {"requeue": True}])
+def test_ranks_that_share_podman_hpcs_container_hear_no_signal(wishes: dict[str, Any]) -> None:
+    with pytest.raises(UsageError) as raised:
+        script(world.job("perlmutter", "podman-hpc", "./app", kind="gpu-mpi", nodes=2, talk="gpu-mpi", **wishes))
+    assert raised.value.message == "podman-hpc hands no signal on to ranks of MPI, which share a node's container"
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from sealift.engines.clean.surroundings import (
     load_rules,
     ordered_plainly,
 )
+from sealift.errors import UsageError
 from sealift.jobs import kinds
 from sealift.jobs.image import stored
 from sealift.jobs.job import FILE_ENGINES, Job
@@ -164,10 +165,12 @@ def _apptainer(job: Job, plan: LaunchPlan, caller: Caller) -> Iterator[str]:
 
 def _podman_hpc(job: Job, argv: tuple[str, ...]) -> Iterator[str]:
     if podman_hpc.needs_srun(argv):
-        name = job.orders.signal.partition("@")[0]
-        if name and name != "TERM":
-            yield "# The program hears the signal that is sent ahead of the limit; podman-hpc would end by it."
-            yield f"trap '' {name}"
+        if job.orders.signal:
+            # It waits for `podman exec`, which hands no signal on, and ends by the signal itself.
+            raise UsageError(
+                "podman-hpc hands no signal on to ranks of MPI, which share a node's container",
+                hints=("leave out --signal and --requeue", "or run it with Shifter: --engine shifter"),
+            )
         wait = job.site.text("engines.podman-hpc.wait_variable", "PODMANHPC_WAIT_TIMEOUT")
         yield "# The first rank of a node starts its container, and the others wait for it: 10 s, were it not for this."
         yield f"export {wait}=${{{wait}:-90}}"
