@@ -41,6 +41,13 @@ def test_a_warning_counts_where_it_is_asked_for(
     assert capsys.readouterr() == (SAID, "")
 
 
+def test_an_image_gives_the_terminal_no_orders(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "app/opt/\033[2J").mkdir()
+    (here / "app/.singularity.d/env/90-environment.sh").write_text("export NUMBA_CACHE_DIR='/opt/\033[2J'\n")
+    assert main(["check", "app", "--site", "frontier"]) == 0
+    assert capsys.readouterr() == (SAID.replace("/opt/cache", r"/opt/\x1b[2J"), "")
+
+
 def test_the_verdict_as_json(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--json", "app", "--site", "polaris", "--engine", "apptainer"]) == 0
     assert json.loads(capsys.readouterr().out) == {

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from sealift.cli.findings import safe
 from sealift.cli.inspection import say
 from sealift.cli.summary import FORMS, size_text
 
@@ -67,7 +68,7 @@ def _lines(found: Mapping[str, Any], top: int) -> Iterable[str]:
     if found["unread"]:
         yield ""
     for sentence in found["unread"]:
-        yield f"not read: {_safe(sentence)}"
+        yield f"not read: {safe(sentence)}"
 
 
 def _head(found: Mapping[str, Any]) -> str:
@@ -103,13 +104,13 @@ def _table(title: str, rows: Sequence[_Row], top: int | None = None) -> Iterable
         taken = [row[3] for row in rest if row[3] is not None]
         other = f"{len(rest)} more", sum(row[1] for row in rest), sum(row[2] for row in rest)
         shown = [*shown, (*other, sum(taken) if taken else None)]
-    width = max([len(title), *(len(_safe(row[0])) for row in shown)])
+    width = max([len(title), *(len(safe(row[0])) for row in shown)])
     with_stored = any(row[3] is not None for row in shown)
     unit = "entries" if title == "by layer" else "files"
     yield ""
     yield f"{title:<{width}}  {unit:>9}  {'bytes':>9}" + (f"  {'stored':>9}" if with_stored else "")
     for name, files, size, stored in shown:
-        line = f"{_safe(name):<{width}}  {files:>9,}  {size_text(size):>9}"
+        line = f"{safe(name):<{width}}  {files:>9,}  {size_text(size):>9}"
         yield line + (f"  {size_text(stored):>9}" if stored is not None else "")
 
 
@@ -120,7 +121,7 @@ def _leftovers(title: str, found: Sequence[Mapping[str, Any]]) -> Iterable[str]:
     for one in found:
         stored = f", {size_text(one['stored'])} stored" if one["stored"] is not None else ""
         yield f"  {size_text(one['size'])} in {_files(one['files'])}{stored}: {one['what']}"
-        yield f"      {_safe(one['remove'])}"
+        yield f"      {safe(one['remove'])}"
 
 
 def _duplicates(found: Sequence[Mapping[str, Any]], top: int) -> Iterable[str]:
@@ -134,7 +135,7 @@ def _duplicates(found: Sequence[Mapping[str, Any]], top: int) -> Iterable[str]:
     for one in found[:top]:
         yield f"  {len(one['paths'])} x {size_text(one['size'])}"
         for path in one["paths"][:4]:
-            yield f"      {_safe(path)}"
+            yield f"      {safe(path)}"
         if len(one["paths"]) > 4:
             yield f"      and {len(one['paths']) - 4} more"
     if len(found) > top:
@@ -143,8 +144,3 @@ def _duplicates(found: Sequence[Mapping[str, Any]], top: int) -> Iterable[str]:
 
 def _files(count: int) -> str:
     return "1 file" if count == 1 else f"{count:,} files"
-
-
-def _safe(text: str) -> str:
-    """Names come from the image: nothing of them may speak to the terminal."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
