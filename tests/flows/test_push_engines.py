@@ -401,6 +401,8 @@ class TestPodmanHpc:
         """The whole script on a real Slurm: the image is pulled and squashed once, and ranks find it."""
         (built / "registries.conf").write_text(f'[[registry]]\nlocation = "{registry.host}"\ninsecure = true\n')
         assert sealift("push", "image.sif", f"docker://{registry.host}/hpc/job:1").code == 0
+        # As with NERSC's settings, a container has a network of its own where nothing else is said.
+        (built / "containers.conf").write_text(CONTAINERS.replace('netns = "host"', 'netns = "none"'))
         env = {
             **slurm.environment,
             "CONTAINERS_REGISTRIES_CONF": str(built / "registries.conf"),
@@ -412,8 +414,10 @@ class TestPodmanHpc:
             (built / name).mkdir()
         as_user.give(built)
         words = ("--site", "perlmutter-cpu", "--nodes", "2", "--cpus-per-task", "1", "--time", "5", "--name", "job")
+        words += ("-B", env["SCRATCH"])  # once more, as a shell writes it
         image = f"docker://{registry.host}/hpc/job:1"
-        inside = 'printf "%s|" "$SLURM_PROCID" "$PYTHONNOUSERSITE" "$HOME" "$PWD" >rank-$SLURM_PROCID; '
+        says = 'printf "%s|" "$SLURM_PROCID" "$PYTHONNOUSERSITE" "$HOME" "$PWD" /sys/class/net/*'
+        inside = f"{says} >rank-$SLURM_PROCID; "
         inside += "until [ -s rank-0 ] && [ -s rank-1 ]; do sleep 0.1; done; exit $SLURM_PROCID"
         script = call("sealift", "job", image, "--no-https", *words, "--", "sh", "-c", inside, **env).stdout
         (built / "job.sbatch").write_bytes(script)
@@ -421,8 +425,10 @@ class TestPodmanHpc:
         assert slurm.wait(number, seconds=180) == "FAILED"
         output = (built / f"job-{number}.out").read_text()
         assert slurm.shown(number)["ExitCode"] == "1:0", output
+        # In the host's network, where the other ranks are
+        networks = "".join(f"{path}|" for path in sorted(Path("/sys/class/net").iterdir()))
         assert {path.name: path.read_text() for path in built.glob("rank-*")} == {
-            f"rank-{rank}": f"{rank}|1|{built}|{built}|" for rank in (0, 1)
+            f"rank-{rank}": f"{rank}|1|{built}|{built}|{networks}" for rank in (0, 1)
         }
         assert output.count("Migrating image") == 1
         # An image of its store needs no registry, and is known by what it is.
