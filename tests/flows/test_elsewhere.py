@@ -96,6 +96,9 @@ EXEC = "/.singularity.d/actions/exec"
 LIBS = "/.singularity.d/libs"
 APART = ("--contain", "--no-home")
 MPICH = "/opt/udiImage/modules/mpich:/opt/udiImage/modules/mpich/dep"
+GROUPS = ["--group-add=keep-groups"] if set(os.getgroups()) - {os.getgid()} else []
+HOSTS = ["--network=host", *(["--ipc=host"] if os.path.isdir("/dev/mqueue") else []), *GROUPS]
+"""What podman-hpc shares with this host."""
 
 
 def pairs(variables: dict[str, str], flag: str = "--env") -> list[str]:
@@ -112,7 +115,7 @@ def one_word(variables: dict[str, str], flag: str = "--env") -> list[str]:
         (
             ("podman-hpc", "--site", "perlmutter", "--nv", *APART, "docker://me/app:1", "python", "x.py", "--gpu"),
             [
-                *("podman-hpc", "run", "--rm", "--gpu", *pairs(INSIDE)),
+                *("podman-hpc", "run", "--rm", "--gpu", *HOSTS, *pairs(INSIDE)),
                 *("--entrypoint", "python", "--", "docker.io/me/app:1", "x.py", "--gpu"),
             ],
         ),
@@ -147,7 +150,7 @@ def test_what_would_be_called_is_shown(
     if not line:
         arguments = (*arguments, "docker://me/libraries:1", "./a")
         variables = {"MPICH_OFI_NIC_POLICY": "GPU", **INSIDE, "LD_LIBRARY_PATH": f"{MPICH}:/app/lib"}
-        line = ["podman-hpc", "run", "--rm", "--mpi", *pairs(variables)]
+        line = ["podman-hpc", "run", "--rm", "--mpi", *GROUPS, *pairs(variables)]
         line += ["--entrypoint", "env", "--", "docker.io/me/libraries:1", "./a"]
     monkeypatch.setenv("PATH", "/nowhere")
     done = sealift("exec", "--print", "--engine", *arguments)
@@ -255,7 +258,7 @@ def test_a_gpu_on_perlmutter(sealift, noted: None, monkeypatch: pytest.MonkeyPat
     wanted = ("/tmp", "/var/tmp", home, "/pscratch/sd/m/me")
     folders = sorted((each for each in wanted if not each.startswith("/tmp/")), key=lambda path: path.count("/"))
     assert words(podman.out) == [
-        *("podman-hpc", "run", "--rm", "--gpu"),
+        *("podman-hpc", "run", "--rm", "--gpu", *HOSTS),
         *(word for each in folders for word in ("--mount", f"type=bind,source={each},target={each}")),
         *("--workdir", os.getcwd(), *pairs(variables)),
         *("--entrypoint", "python", "--", "docker.io/me/libraries:1", "train.py"),
@@ -455,7 +458,7 @@ def test_an_image_in_an_engines_own_store_is_named_as_it_was_pushed(sealift, not
         wanted = ("--engine", "podman-hpc", "--site", "perlmutter", "--print", "--contain", "--no-home")
         done = sealift("exec", *wanted, f"podman-hpc:{name}", "ls")
         assert (done.code, done.err) == (0, "")
-        assert words(done.out) == ["podman-hpc", "run", "--rm", *pairs(INSIDE), *inner]
+        assert words(done.out) == ["podman-hpc", "run", "--rm", *HOSTS, *pairs(INSIDE), *inner]
 
 
 # The site decides which engine runs a SIF

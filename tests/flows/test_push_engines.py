@@ -413,8 +413,10 @@ class TestPodmanHpc:
         for name in ("scratch", "cfs"):
             (built / name).mkdir()
         as_user.give(built)
-        words = ("--site", "perlmutter-cpu", "--nodes", "2", "--cpus-per-task", "1", "--time", "5", "--name", "job")
-        words += ("-B", env["SCRATCH"])  # once more, as a shell writes it
+        words = [
+            *("--site", "perlmutter-cpu", "--nodes", "2", "--cpus-per-task", "1", "--time", "5", "--name", "job"),
+            *("-B", env["SCRATCH"]),  # once more, as a shell writes it
+        ]
         image = f"docker://{registry.host}/hpc/job:1"
         says = 'printf "%s|" "$SLURM_PROCID" "$PYTHONNOUSERSITE" "$HOME" "$PWD" /sys/class/net/*'
         inside = f"{says} >rank-$SLURM_PROCID; "
