@@ -55,7 +55,7 @@ def _file(job: Job) -> Iterator[str]:
         if job.engine == "embedded":
             yield "export SEALIFT_COPIED=yes"
         else:
-            yield "# Somebody on each node takes it away, however the job ends."
+            yield "# Somebody on each node takes it away when the job ends, cancelled or not."
             yield from heredoc("keeper", tuple(part("keeper").splitlines()))
             yield f"coproc COPIES {{ exec {command(each_node())} \\"
             yield '    bash -c "$keeper" keeper "$copy"; }'
