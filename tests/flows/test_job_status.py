@@ -49,6 +49,12 @@ def test_all_of_ones_own_are_those_that_ended_a_while_ago_too(slurms, tmp_path: 
     assert (tmp_path / "asked").read_text() == "--noheader --me --states=all --format=%A\n"
 
 
+def test_nobody_has_jobs(slurms, sealift, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", slurms(squeue="true")["PATH"])
+    done = sealift("job", "status")
+    assert (done.code, done.out, done.err) == (0, "", "no jobs\n")
+
+
 @pytest.mark.parametrize("sacct", [UNKNOWN, "true"])
 def test_a_job_that_nobody_knows(slurms, sacct: str) -> None:
     with pytest.raises(HostError) as raised:
