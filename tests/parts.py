@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.ground import apptainer, browser, debian, foreign, gpu, podman_hpc, slurm, users
+from tests.ground import apptainer, browser, debian, foreign, gpu, podman_hpc, sarif, slurm, users
 
 ADMIN_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
 
@@ -93,6 +93,14 @@ PARTS = (
         present=lambda: gpu.nvjpeg(cache_folder()).exists(),
         missing="NVIDIA's nvjpeg was not fetched from the Python package index",
         set_up=lambda: gpu.fetch(gpu.nvjpeg(cache_folder())),
+    ),
+    _programs("npm", packages=("npm",)),
+    Part(
+        name="sarif-schema",
+        present=lambda: sarif.schema(cache_folder()).exists(),
+        missing="the schema of SARIF was not fetched with npm",
+        set_up=lambda: sarif.fetch(sarif.schema(cache_folder())),
+        also=("npm",),
     ),
     Part(
         name="apptainer",
