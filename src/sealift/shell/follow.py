@@ -50,10 +50,6 @@ class Field:
     text: str
     word: Word
 
-    @property
-    def known(self) -> bool:
-        return UNKNOWN not in self.text
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:

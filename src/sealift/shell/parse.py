@@ -55,7 +55,6 @@ def parse(text: str, *, dialect: Dialect = "bash") -> Reading:
             cursor.faults.append(wrong.fault)
             _pass_line(cursor)
     return Reading(
-        text=text,
         script=Script(lines=tuple(lines), start=0, end=len(text)),
         pieces=tuple(cursor.pieces),
         faults=tuple(cursor.faults),

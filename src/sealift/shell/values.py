@@ -119,8 +119,6 @@ class HereDocument:
     """`body` is what the command reads, as a word where it is expanded; `closed` is false where its end is missing."""
 
     delimiter: str
-    expands: bool
-    strips_tabs: bool
     body: Word
     closed: bool
 
@@ -275,7 +273,6 @@ class Script:
 class Reading:
     """`script` has all that could be read; with a fault, lines may be missing from it, never from `pieces`."""
 
-    text: str
     script: Script
     pieces: tuple[Piece, ...]
     faults: tuple[Fault, ...]

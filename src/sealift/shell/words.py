@@ -74,14 +74,12 @@ def find_document(cursor: Cursor, script: ReadScript, delimiter: Word, *, strips
         end = at
     if newline < whole:
         cursor.bodies[newline] = at
-    expands = not any(mark in raw for mark in "'\"\\")
-    if expands:
-        body = read_document(cursor, script, start, end)
+    if any(mark in raw for mark in "'\"\\"):
+        untouched = Literal(text=cursor.text[start:end], start=start, end=end, quote="'")
+        body = Word(parts=(untouched,), start=start, end=end)
     else:
-        body = Word(
-            parts=(Literal(text=cursor.text[start:end], start=start, end=end, quote="'"),), start=start, end=end
-        )
-    return HereDocument(delimiter=text, expands=expands, strips_tabs=strips_tabs, body=body, closed=closed)
+        body = read_document(cursor, script, start, end)
+    return HereDocument(delimiter=text, body=body, closed=closed)
 
 
 def _merged(parts: list[Part]) -> list[Part]:
