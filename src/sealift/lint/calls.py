@@ -40,8 +40,6 @@ class Call:
     program: Field
     fields: tuple[Field, ...]
     wrappers: tuple[str, ...]
-    number: int
-    """Its row among the script's runs."""
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -94,13 +92,11 @@ class Call:
         """Something to say of the whole command."""
         return self.script.hit(self.run.start, self.run.end, message, *hints, edits=edits, level=level)
 
-    def hit_field(
-        self, one: Field, message: str, *hints: str, edits: tuple[Edit, ...] = (), level: Level | None = None
-    ) -> Hit:
+    def hit_field(self, one: Field, message: str, *hints: str) -> Hit:
         """Something to say of one argument, where it is written."""
         if self.run.is_inner:
-            return self.hit(message, *hints, edits=edits, level=level)
-        return self.script.hit(one.word.start, one.word.end, message, *hints, edits=edits, level=level)
+            return self.hit(message, *hints)
+        return self.script.hit(one.word.start, one.word.end, message, *hints)
 
     def insert_behind(self, one: Field, text: str) -> tuple[Edit, ...]:
         """The edit that puts `text` behind an argument; none where the argument is not written there as it is."""
@@ -152,7 +148,6 @@ def calls_of(script: ScriptView, run: Run) -> Iterator[Call]:
         program=fields[0],
         fields=tuple(fields[1:]),
         wrappers=tuple(wrappers),
-        number=run.pipe,
     )
 
 

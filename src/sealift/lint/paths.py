@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def folders_of(script: ScriptView) -> dict[int, str]:
-    """The folder in which each call runs, by its number; calls of which one cannot say are left out.
+    """The folder in which each pipeline runs, by its number; those of which one cannot say are left out.
 
     A `cd` in a subshell is taken to last, which errs on the side of a folder that is not known.
     """
@@ -22,7 +22,7 @@ def folders_of(script: ScriptView) -> dict[int, str]:
     found: dict[int, str] = {}
     for call in script.calls:
         if folder is not None:
-            found[call.number] = folder
+            found[call.run.pipe] = folder
         if call.name == "cd":
             operands = [one.text for one in call.operands()]
             target = operands[0] if operands else call.variable("HOME") or "/root"

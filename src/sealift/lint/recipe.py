@@ -14,7 +14,8 @@ from sealift.deffile.arguments import defaults_of, find_placeholders, replace_pl
 from sealift.deffile.parse import read_stage
 from sealift.deffile.prepare import Checked
 from sealift.deffile.source import Source
-from sealift.deffile.values import Section, Stage
+from sealift.deffile.values import FileCopy, Section, Stage
+from sealift.errors import Span
 from sealift.lint.bases import Base, base_of
 from sealift.lint.calls import Call, calls_of
 from sealift.lint.values import Edit, Hit, Level
@@ -44,8 +45,8 @@ class Recipe:
         self.facts = facts or {}
         reading = checked.reading
         self.stages = tuple(
-            StageView(self, number, source, len(reading.sources))
-            for number, source in enumerate(map(_filled, reading.sources))
+            StageView(self, _filled(source, first.stage))
+            for source, first in zip(reading.sources, reading.readings, strict=True)
         )
 
     @property
@@ -65,12 +66,15 @@ class Recipe:
         """The number of the line, from 0."""
         return bisect.bisect_right(self.line_starts, offset) - 1
 
+    def hit_at(self, span: Span, message: str, *hints: str) -> Hit:
+        """Something to say of a place that the parser knows."""
+        start = self.line_starts[span.line - 1] + span.column - 1
+        return Hit(start=start, end=start + span.length, message=message, hints=hints)
+
 
 class StageView:
-    def __init__(self, recipe: Recipe, number: int, source: Source, count: int) -> None:
+    def __init__(self, recipe: Recipe, source: Source) -> None:
         self.recipe = recipe
-        self.number = number
-        self.is_last = number == count - 1
         self.source = source
         self.stage: Stage = read_stage(source).stage
 
@@ -126,16 +130,15 @@ class StageView:
             return "alpine"
         return "suse" if self.uses("zypper") else "arch" if self.uses("pacman") else ""
 
-    def header_place(self, key: str) -> tuple[int, int]:
-        """Where the line of a key of the header stands."""
-        field = self.stage.field(key) or self.stage.field("bootstrap")
-        span = field.span if field is not None else self.stage.span
-        start = self.recipe.line_starts[span.line - 1] + span.column - 1
-        return start, start + span.length
+    @property
+    def host_copies(self) -> Iterator[FileCopy]:
+        """What `%files` copies from the host."""
+        return (copy for group in self.stage.files if group.from_host for copy in group.copies)
 
-    def hit_header(self, key: str, message: str, *hints: str, level: Level | None = None) -> Hit:
-        start, end = self.header_place(key)
-        return Hit(start=start, end=end, message=message, hints=hints, level=level)
+    def hit_header(self, key: str, message: str, *hints: str) -> Hit:
+        """Something to say of the line of a key, else of the stage's first line."""
+        field = self.stage.field(key) or self.stage.field("bootstrap")
+        return self.recipe.hit_at(field.span if field is not None else self.stage.span, message, *hints)
 
     def section_lines(self, name: str) -> Iterator[tuple[int, str]]:
         """(offset in the file, trimmed line) of each line that counts in sections that are lists."""
@@ -178,12 +181,6 @@ class ScriptView:
     @property
     def shown(self) -> str:
         return f"%{self.name}" + (f" {self.app}" if self.app else "")
-
-    @property
-    def heading_place(self) -> tuple[int, int]:
-        span = self.sections[0].span
-        start = self.recipe.line_starts[span.line - 1] + span.column - 1
-        return start, start + span.length
 
     @cached_property
     def interpreter(self) -> str:
@@ -243,6 +240,9 @@ class ScriptView:
             return ()
         return (Edit(start=first, end=last, text=text),)
 
+    def hit_heading(self, message: str, *hints: str) -> Hit:
+        return self.recipe.hit_at(self.sections[0].span, message, *hints)
+
     def hit(
         self,
         start: int,
@@ -256,9 +256,8 @@ class ScriptView:
         return Hit(start=first, end=last, message=message, hints=hints, edits=edits, level=level)
 
 
-def _filled(source: Source) -> Source:
+def _filled(source: Source, stage: Stage) -> Source:
     """The stage's source with its placeholders filled, as far as its `%arguments` go."""
-    stage = read_stage(source).stage
     defaults = defaults_of(stage)
     names = {one.name for one in find_placeholders(source.text, known=defaults)}
     missing = dict.fromkeys(names - defaults.keys(), UNKNOWN)

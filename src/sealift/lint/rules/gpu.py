@@ -105,16 +105,13 @@ def _visible(recipe: Recipe) -> Iterator[Hit]:
 
 def _copied(recipe: Recipe) -> Iterator[Hit]:
     for stage in recipe.stages:
-        for group in stage.stage.files:
-            for copy in group.copies if group.from_host else ():
-                if re.search(r"/(libcuda\.so|libnvidia-|libnvcuvid|nvidia-smi$|libcuda\*)", copy.source):
-                    start = recipe.line_starts[copy.span.line - 1] + copy.span.column - 1
-                    yield Hit(
-                        start=start,
-                        end=start + copy.span.length,
-                        message=f"`{copy.source}` is a part of this host's driver, and fits no other",
-                        hints=("leave it out: the engine brings the host's own (--nv, --gpu)",),
-                    )
+        for copy in stage.host_copies:
+            if re.search(r"/(libcuda\.so|libnvidia-|libnvcuvid|nvidia-smi$|libcuda\*)", copy.source):
+                yield recipe.hit_at(
+                    copy.span,
+                    f"`{copy.source}` is a part of this host's driver, and fits no other",
+                    "leave it out: the engine brings the host's own (--nv, --gpu)",
+                )
 
 
 def _mixed(recipe: Recipe) -> Iterator[Hit]:

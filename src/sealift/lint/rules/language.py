@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from sealift.errors import Span
 from sealift.lint.examples import UBUNTU, file, post
 from sealift.lint.recipe import Recipe
 from sealift.lint.values import Hit, Level, Rule
@@ -24,17 +23,12 @@ def _of_parser(rule: str) -> Callable[[Recipe], Iterator[Hit]]:
         ]
         for name, message, where, hints in found:
             if name == rule:
-                start, end = place(recipe, where)
-                yield Hit(start=start, end=end, message=message, hints=hints)
+                if where is None:  # it is of the whole file
+                    yield Hit(start=0, end=1, message=message, hints=hints)
+                else:
+                    yield recipe.hit_at(where, message, *hints)
 
     return look
-
-
-def place(recipe: Recipe, where: Span | None) -> tuple[int, int]:
-    if where is None:
-        return 0, 1
-    start = recipe.line_starts[where.line - 1] + where.column - 1
-    return start, start + where.length
 
 
 def _rule(level: Level, name: str, title: str, reason: str, remedy: str, bad: str, good: str) -> Rule:

@@ -31,7 +31,7 @@ def mpi_builds(stage: StageView) -> Iterator[tuple[Call, str]]:
         for call in script.calls:
             if call.name != "configure":
                 continue
-            near = f"{call.program.text} {folders.get(call.number, '')}".lower()
+            near = f"{call.program.text} {folders.get(call.run.pipe, '')}".lower()
             prefix = (call.value("--prefix") or "").lower()
             found = re.search(r"openmpi|open-mpi|ompi|mvapich|mpich", near) or re.search(
                 r"openmpi|mvapich|mpich", prefix

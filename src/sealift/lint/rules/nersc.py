@@ -66,12 +66,10 @@ def _below_mounts(recipe: Recipe) -> Iterator[Hit]:
                 target = copy.destination or (copy.source if copy.source.startswith("/") else "")
                 top = next((top for top in _MOUNTED if target.startswith(top + "/")), "")
                 if top:
-                    start = recipe.line_starts[copy.span.line - 1] + copy.span.column - 1
-                    yield Hit(
-                        start=start,
-                        end=start + copy.span.length,
-                        message=f"`{short(target)}` lies below `{top}`, over which the site lays its own",
-                        hints=("copy it below /opt/NAME",),
+                    yield recipe.hit_at(
+                        copy.span,
+                        f"`{short(target)}` lies below `{top}`, over which the site lays its own",
+                        "copy it below /opt/NAME",
                     )
 
 

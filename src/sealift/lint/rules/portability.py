@@ -18,7 +18,7 @@ from sealift.shell.values import Parameter, Simple, Word
 from sealift.shell.walk import commands
 
 _HOST_HOME = re.compile(
-    r"^(/home/|/Users/|/root(?:/)|/scratch|/gpfs|/lustre|/global/|/pscratch|/work/|/project|/nfs|/mnt/|/data/|~)"
+    r"^(/home/|/Users/|/root/|/scratch|/gpfs|/lustre|/global/|/pscratch|/work/|/project|/nfs|/mnt/|/data/|~)"
 )
 _PRIVATE = re.compile(r"^(/root|~)(/(?P<name>[^/]+))?")
 _PROGRAMS = (".local", ".cargo", ".rustup", ".julia", ".nvm", ".pyenv", ".pixi", ".TinyTeX", ".sdkman")
@@ -34,7 +34,7 @@ def _home(recipe: Recipe) -> Iterator[Hit]:
             seen: set[str] = set()
             folders = folders_of(script)
             for call in script.calls:
-                for one in _targets(call, folders.get(call.number, "")):
+                for one in _targets(call, folders.get(call.run.pipe, "")):
                     path = _as_root(one)
                     found = _PRIVATE.match(path)
                     name = (found["name"] or "") if found else ""
@@ -297,38 +297,31 @@ def _mentions(word: Word | None, name: str) -> bool:
 
 def _host_files(recipe: Recipe) -> Iterator[Hit]:
     for stage in recipe.stages:
-        for group in stage.stage.files:
-            for copy in group.copies if group.from_host else ():
-                if _HOST_HOME.match(copy.source) and UNKNOWN not in copy.source:
-                    start = recipe.line_starts[copy.span.line - 1] + copy.span.column - 1
-                    yield Hit(
-                        start=start,
-                        end=start + copy.span.length,
-                        message=f"`{short(copy.source)}` is a place on your machine: nobody else can build this file",
-                        hints=("put it beside the definition file, and write its path from there",),
-                    )
+        for copy in stage.host_copies:
+            if _HOST_HOME.match(copy.source) and UNKNOWN not in copy.source:
+                yield recipe.hit_at(
+                    copy.span,
+                    f"`{short(copy.source)}` is a place on your machine: nobody else can build this file",
+                    "put it beside the definition file, and write its path from there",
+                )
 
 
 def _no_destination(recipe: Recipe) -> Iterator[Hit]:
     for stage in recipe.stages:
-        for group in stage.stage.files:
-            for copy in group.copies if group.from_host else ():
-                if (
-                    copy.source
-                    and not copy.destination
-                    and not copy.source.startswith(("/", "~", "$"))
-                    and copy.source.strip("./*")
-                    and UNKNOWN not in copy.source
-                ):
-                    start = recipe.line_starts[copy.span.line - 1] + copy.span.column - 1
-                    name = copy.source.removeprefix("./")
-                    yield Hit(
-                        start=start,
-                        end=start + copy.span.length,
-                        message=f"without a destination `{short(copy.source)}` goes to `/{short(name)}`, at the root "
-                        "of the image",
-                        hints=(f"say where it belongs: {short(copy.source)} /opt/{short(name)}",),
-                    )
+        for copy in stage.host_copies:
+            if (
+                copy.source
+                and not copy.destination
+                and not copy.source.startswith(("/", "~", "$"))
+                and copy.source.strip("./*")
+                and UNKNOWN not in copy.source
+            ):
+                name = copy.source.removeprefix("./")
+                yield recipe.hit_at(
+                    copy.span,
+                    f"without a destination `{short(copy.source)}` goes to `/{short(name)}`, at the root of the image",
+                    f"say where it belongs: {short(copy.source)} /opt/{short(name)}",
+                )
 
 
 def _local_base(recipe: Recipe) -> Iterator[Hit]:

@@ -196,16 +196,13 @@ def _secrets(recipe: Recipe) -> Iterator[Hit]:
 
 def _secret_files(recipe: Recipe) -> Iterator[Hit]:
     for stage in recipe.stages:
-        for group in stage.stage.files:
-            for copy in group.copies if group.from_host else ():
-                if _SECRET_FILES.search(copy.source) and not copy.source.endswith((".pub", "known_hosts", "config")):
-                    start = recipe.line_starts[copy.span.line - 1] + copy.span.column - 1
-                    yield Hit(
-                        start=start,
-                        end=start + copy.span.length,
-                        message=f"`{copy.source}` is a secret: everybody who has the image has it",
-                        hints=("bring it when the image runs: --bind, or a variable",),
-                    )
+        for copy in stage.host_copies:
+            if _SECRET_FILES.search(copy.source) and not copy.source.endswith((".pub", "known_hosts", "config")):
+                yield recipe.hit_at(
+                    copy.span,
+                    f"`{copy.source}` is a secret: everybody who has the image has it",
+                    "bring it when the image runs: --bind, or a variable",
+                )
 
 
 def _world_writable(recipe: Recipe) -> Iterator[Hit]:
@@ -234,12 +231,9 @@ def _world_writable(recipe: Recipe) -> Iterator[Hit]:
 
 def _setup(recipe: Recipe) -> Iterator[Hit]:
     for script in recipe.scripts("setup"):
-        start, end = script.heading_place
-        yield Hit(
-            start=start,
-            end=end,
-            message="`%setup` runs on the host, as the one who builds: it can change anything there",
-            hints=("copy with `%files`, and make folders in `%post`",),
+        yield script.hit_heading(
+            "`%setup` runs on the host, as the one who builds: it can change anything there",
+            "copy with `%files`, and make folders in `%post`",
         )
 
 

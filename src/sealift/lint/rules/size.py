@@ -195,14 +195,14 @@ def _downloads_left(recipe: Recipe) -> Iterator[Hit]:
                     continue  # the server names the file
                 if UNKNOWN in one.target or not name or not _ARCHIVES.search(name) or one.call.run.is_inner:
                     continue
-                folder = folders.get(one.call.number)
+                folder = folders.get(one.call.run.pipe)
                 if folder is None:
                     continue
                 path = posixpath.normpath(posixpath.join(folder, one.target))
                 if any(inside(path, folder) for folder in _NOT_OF_THE_IMAGE):
                     continue
                 gone = any(
-                    call.number > one.call.number and _takes_away(call, path, folders.get(call.number))
+                    call.run.pipe > one.call.run.pipe and _takes_away(call, path, folders.get(call.run.pipe))
                     for call in later
                 )
                 if not gone and not _is_data(name, script.text):
@@ -266,16 +266,13 @@ def _build_packages(recipe: Recipe) -> Iterator[Hit]:
 
 def _whole_context(recipe: Recipe) -> Iterator[Hit]:
     for stage in recipe.stages:
-        for group in stage.stage.files:
-            for copy in group.copies if group.from_host else ():
-                if copy.source in (".", "./", "*", "./*", "$PWD", "../", ".."):
-                    start = recipe.line_starts[copy.span.line - 1] + copy.span.column - 1
-                    yield Hit(
-                        start=start,
-                        end=start + copy.span.length,
-                        message=f"`{copy.source}` copies the whole folder: `.git`, data and old images with it",
-                        hints=("name what the image needs, a line each",),
-                    )
+        for copy in stage.host_copies:
+            if copy.source in (".", "./", "*", "./*", "$PWD", "../", ".."):
+                yield recipe.hit_at(
+                    copy.span,
+                    f"`{copy.source}` copies the whole folder: `.git`, data and old images with it",
+                    "name what the image needs, a line each",
+                )
 
 
 def _devel_base(recipe: Recipe) -> Iterator[Hit]:

@@ -59,12 +59,9 @@ def _weak_test(recipe: Recipe) -> Iterator[Hit]:
     for script in stage.scripts("test") if stage is not None else ():
         names = {run.name for run in script.runs if run.fields}
         if names and names <= {"echo", "true", "printf", ":", "date", "export"} and not script.reading.faults:
-            start, end = script.heading_place
-            yield Hit(
-                start=start,
-                end=end,
-                message="this `%test` cannot fail: it runs nothing of the image",
-                hints=("run the program on something small, and compare what it says",),
+            yield script.hit_heading(
+                "this `%test` cannot fail: it runs nothing of the image",
+                "run the program on something small, and compare what it says",
             )
 
 
