@@ -81,6 +81,12 @@ def test_placeholders_are_filled_and_unknown_ones_claimed_nothing_of() -> None:
     assert places("Bootstrap: docker\nFrom: {{ BASE }}\n", "pinning") == []
 
 
+def test_what_is_not_known_is_shown_as_such() -> None:
+    text = "Bootstrap: docker\nFrom: ubuntu:24.04\n\n%files\n    {{ DATA }}/id_rsa /opt/key\n"
+    report = lint(text.encode(), settings=Settings(select=frozenset({"secret-copied"})))
+    assert [one.message for one in report.findings] == ["`…/id_rsa` is a secret: everybody who has the image has it"]
+
+
 @pytest.mark.parametrize(
     "data", [b"", b"\xff\xfe\x00%post\n", b"%post\n(" * 50, b"Bootstrap: docker\n" * 40, b"%files\n'"]
 )

@@ -12,6 +12,7 @@ from sealift.lint.catalogue import RULES
 from sealift.lint.ignores import Ignores, ignores_in
 from sealift.lint.recipe import Recipe
 from sealift.lint.values import Finding, Hit, Ignored, Rule, Settings
+from sealift.shell.follow import UNKNOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +60,16 @@ def _findings(rule: Rule, recipe: Recipe, file: str, settings: Settings) -> Iter
         yield Finding(
             rule=rule,
             level=settings.levels.get(rule.id) or hit.level or rule.level,
-            message=printable(hit.message),
+            message=_shown(hit.message),
             where=_span(recipe, file, hit),
-            hints=tuple(printable(hint) for hint in hit.hints),
+            hints=tuple(map(_shown, hit.hints)),
             # A loop comes by the same words many times.
             edits=() if recipe.checked.reading.faults else tuple(dict.fromkeys(hit.edits)),
         )
+
+
+def _shown(text: str) -> str:
+    return printable(text).replace(UNKNOWN, "…")
 
 
 def _span(recipe: Recipe, file: str, hit: Hit) -> Span:

@@ -9,7 +9,6 @@ from sealift.deffile.characters import short
 from sealift.lint.examples import UBUNTU, file, post
 from sealift.lint.recipe import Recipe
 from sealift.lint.values import Hit, Rule
-from sealift.shell.follow import UNKNOWN
 
 _HOMES = re.compile(r"(/global/homes/|/global/u[12]/|\$HOME\b|\$\{HOME\}|~/|/home/[^/]+/)")
 _HOMES_OF_NERSC = re.compile(r"/global/homes/|/global/u[12]/")
@@ -57,8 +56,7 @@ def _below_mounts(recipe: Recipe) -> Iterator[Hit]:
                     if top and top not in seen:
                         seen.add(top)
                         yield call.hit(
-                            f"`{short(target).replace(UNKNOWN, '…')}` lies below `{top}`, over which the site lays "
-                            "its own",
+                            f"`{short(target)}` lies below `{top}`, over which the site lays its own",
                             "install below /opt/NAME",
                         )
         for group in stage.stage.files:

@@ -46,7 +46,7 @@ def _home(recipe: Recipe) -> Iterator[Hit]:
                         continue
                     seen.add(name)
                     yield call.hit(
-                        f"`{short(path).replace(UNKNOWN, '…')}` lies in root's home, which other users may not enter, "
+                        f"`{short(path)}` lies in root's home, which other users may not enter, "
                         "and over which engines lay the user's own",
                         "install below /opt, which is everybody's",
                     )

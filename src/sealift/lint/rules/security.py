@@ -62,7 +62,7 @@ def _is_argument_of_shell(text: str, start: int) -> bool:
 
 def _to_shell(call: Call, url: str) -> Hit:
     return call.hit(
-        f"what `{short(url).replace(UNKNOWN, '…')}` answers that day is run as root, unseen",
+        f"what `{short(url)}` answers that day is run as root, unseen",
         "download it to a file, check its sum, run it: echo 'SHA256  install.sh' | sha256sum -c",
     )
 
@@ -75,7 +75,7 @@ def _plain_http(recipe: Recipe) -> Iterator[Hit]:
             if re.match(r"(http|ftp)://", one.url) and not _is_local(one.url):
                 yield one.call.hit_field(
                     one.field,
-                    f"`{short(one.url).replace(UNKNOWN, '…')}` comes without encryption and without a check: anybody "
+                    f"`{short(one.url)}` comes without encryption and without a check: anybody "
                     "on the "
                     "way can change it",
                     "write https:// where the server has it, or check the sum",
@@ -86,9 +86,7 @@ def _plain_http(recipe: Recipe) -> Iterator[Hit]:
                     if re.match(r"(http|git|ftp)://", field.text) and not _is_local(field.text):
                         yield call.hit_field(
                             field,
-                            f"`{short(field.text).replace(UNKNOWN, '…')}` is cloned without encryption: anybody on "
-                            "the way "
-                            "can change it",
+                            f"`{short(field.text)}` is cloned without encryption: anybody on the way can change it",
                             "write https://",
                         )
 
@@ -268,8 +266,8 @@ def _setup_writes_host(recipe: Recipe) -> Iterator[Hit]:
             wrong = [one for one in operands if re.match(r"/(?!tmp|dev)\w", one.text)]
             if wrong and UNKNOWN not in wrong[0].text[:1]:
                 yield call.hit(
-                    f"`{short(wrong[0].text).replace(UNKNOWN, '…')}` is a path of the host here, not of the image",
-                    f"write: ${{APPTAINER_ROOTFS}}{wrong[0].text.replace(UNKNOWN, '…')}, or move the line to `%post`",
+                    f"`{short(wrong[0].text)}` is a path of the host here, not of the image",
+                    f"write: ${{APPTAINER_ROOTFS}}{wrong[0].text}, or move the line to `%post`",
                 )
 
 
