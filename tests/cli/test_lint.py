@@ -107,6 +107,16 @@ def test_a_project_has_its_settings(here, capsys):
     assert err.splitlines()[1] == "1 error; 1 ignored"
 
 
+def test_what_is_ignored_says_who_ignores_it(here, capsys):
+    (here / "sealift.toml").write_text('[lint.ignore]\nbase-without-digest = "the lock has it"\n')
+    main(["lint", "--format", "json", "--ignore", "pip-unpinned", "a.def"])
+    ignored = json.loads(capsys.readouterr().out)["files"][0]["ignored"]
+    assert [(one["rule"], one["reason"], one["origin"]) for one in ignored] == [
+        ("base-without-digest", "the lock has it", "sealift.toml"),
+        ("pip-unpinned", "ignored on the command line", "the command line"),
+    ]
+
+
 SETTINGS = {
     "[lint]\nselct = []\n": ("`sealift.toml` has an unknown key `lint.selct`", "did you mean `select`?"),
     '[lint]\nselect = ["sise"]\n': (

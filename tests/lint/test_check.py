@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sealift.lint.check import lint
-from sealift.lint.values import Settings
+from sealift.lint.values import Settings, Waiver
 
 HEAD = "Bootstrap: docker\nFrom: ubuntu:24.04\n\n"
 
@@ -35,7 +35,7 @@ def test_a_comment_lets_a_finding_pass(line: str, wanted: list[tuple[str, int]])
 
 def test_what_is_ignored_is_told_apart() -> None:
     text = f"{HEAD}%post\n    # sealift: ignore=pip-unpinned the newest is wanted\n    pip install numpy\n"
-    settings = Settings(ignore={"size": "a scratch image"}, origin="sealift.toml")
+    settings = Settings(ignore={"size": Waiver(reason="a scratch image", origin="sealift.toml")})
     report = lint(text.encode(), file="a.def", settings=settings)
     assert {(one.finding.rule.id, one.reason, one.origin) for one in report.ignored} == {
         ("pip-unpinned", "the newest is wanted", "a.def:5"),

@@ -10,7 +10,7 @@ import pytest
 from sealift.lint.catalogue import RULES
 from sealift.lint.check import lint
 from sealift.lint.forms import as_github, as_sarif
-from sealift.lint.values import Settings
+from sealift.lint.values import Settings, Waiver
 from tests import parts
 from tests.ground import sarif
 
@@ -23,7 +23,8 @@ ODD += "    # sealift: ignore=pip-unpinned that is so\n    pip install numpy # Ã
 def test_sarif_is_valid_by_its_schema() -> None:
     schema = json.loads(sarif.schema(parts.cache_folder()).read_bytes())
     bad = [lint(rule.bad.encode(), file=f"a b/{rule.id}, 100%.def") for rule in RULES]
-    reports = [*bad, lint(ODD.encode(), settings=Settings(ignore={"size": "small enough"}, origin="sealift.toml"))]
+    settings = Settings(ignore={"size": Waiver(reason="small enough", origin="sealift.toml")})
+    reports = [*bad, lint(ODD.encode(), settings=settings)]
     whole = as_sarif(reports, RULES, version="1.0.0")
     jsonschema.Draft4Validator(schema).validate(whole)
     assert len(whole["runs"][0]["results"]) > len(RULES)

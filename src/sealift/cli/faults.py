@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 from sealift.errors import DefinitionError, SealiftError, Span
 
@@ -29,9 +30,9 @@ def _file_of(error: SealiftError) -> str:
     return error.where.file if error.where is not None else "FILE"
 
 
-def use_colour() -> bool:
-    """Colour only for people: a terminal, and NO_COLOR unset (no-color.org)."""
-    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"  # noqa: TID251 -- how to draw is the terminal's own question
+def use_colour(stream: TextIO | None = None) -> bool:
+    """Colour only for people: a terminal (stderr, where none is named), and NO_COLOR unset (no-color.org)."""
+    return (stream or sys.stderr).isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"  # noqa: TID251 -- how to draw is the terminal's own question
 
 
 def render_fault(error: SealiftError, *, colour: bool = False) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -82,9 +81,9 @@ def execute(options: argparse.Namespace) -> int:
 
 def _show(linted: Linted) -> None:
     """The findings on stdout, for they are the answer; the sum of them on stderr."""
-    from sealift.cli.faults import render_finding
+    from sealift.cli.faults import render_finding, use_colour
 
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"  # noqa: TID251 -- how to draw is the terminal's own question
+    colour = use_colour(sys.stdout)
     found = [
         render_finding(f"{one.level}[{one.rule.id}]", one.message, one.where, one.hints, colour=colour)
         for report in linted.reports

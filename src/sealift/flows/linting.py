@@ -15,13 +15,13 @@ from sealift.lint.catalogue import BY_ID
 from sealift.lint.check import Report, lint
 from sealift.lint.fix import fix
 from sealift.lint.settings import FILE_NAME, ProjectSettings, known, read_settings
-from sealift.lint.values import LEVELS, SITE_FACTS, Finding, Level, Settings
+from sealift.lint.values import LEVELS, SITE_FACTS, Finding, Level, Settings, Waiver
 from sealift.sites.profile import Profile
 
 STDIN = "-"
 STDIN_NAME = "<stdin>"
 _SETTINGS_LIMIT = 1 << 20
-_ON_THE_COMMAND_LINE = "the command line"
+_ON_THE_COMMAND_LINE = Waiver(reason="ignored on the command line", origin="the command line")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,7 @@ def find_settings(path: str) -> ProjectSettings:
 
 def _merged(request: LintRequest, project: ProjectSettings) -> Settings:
     select = known(_listed(request.select), where="`--select`") or project.select
-    ignored = dict.fromkeys(known(_listed(request.ignore), where="`--ignore`"), f"ignored on {_ON_THE_COMMAND_LINE}")
+    ignored = dict.fromkeys(known(_listed(request.ignore), where="`--ignore`"), _ON_THE_COMMAND_LINE)
     site = request.site or project.site
     profile = _profile(site, request.environment) if site else None
     return Settings(
@@ -105,7 +105,6 @@ def _merged(request: LintRequest, project: ProjectSettings) -> Settings:
         levels=project.levels,
         site=_names(profile) if profile is not None else (),
         facts={key: profile.text(key) for key in SITE_FACTS} if profile is not None else {},
-        origin=project.origin or _ON_THE_COMMAND_LINE,
     )
 
 

@@ -42,7 +42,11 @@ def lint(data: bytes, *, file: str = "definition file", settings: Settings | Non
         for rule, message, where, hints in ignores.complaints({rule.id for rule in rules})
         if rule.id not in settings.ignore
     ]
-    return Report(file=file, findings=tuple(sorted(kept, key=_order)), ignored=tuple(ignored))
+    return Report(
+        file=file,
+        findings=tuple(sorted(kept, key=_order)),
+        ignored=tuple(sorted(ignored, key=lambda one: _order(one.finding))),
+    )
 
 
 def asked(settings: Settings) -> Iterator[Rule]:
@@ -100,12 +104,12 @@ def _divide(findings: Iterable[Finding], ignores: Ignores, settings: Settings) -
     kept, ignored = list[Finding](), list[Ignored]()
     for one in findings:
         found = ignores.of(one.rule.id, one.where.line)
-        reason = settings.ignore.get(one.rule.id, settings.ignore.get(one.rule.family))
+        waiver = settings.ignore.get(one.rule.id, settings.ignore.get(one.rule.family))
         if found is not None:
             origin = f"{one.where.file}:{found.line}"
             ignored.append(Ignored(finding=one, reason=found.reason, origin=origin))
-        elif reason is not None:
-            ignored.append(Ignored(finding=one, reason=reason, origin=settings.origin))
+        elif waiver is not None:
+            ignored.append(Ignored(finding=one, reason=waiver.reason, origin=waiver.origin))
         else:
             kept.append(one)
     return kept, ignored

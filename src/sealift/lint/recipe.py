@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 from sealift.deffile.arguments import defaults_of, find_placeholders, replace_placeholders
+from sealift.deffile.findings import Caution, Fault
 from sealift.deffile.parse import read_stage
 from sealift.deffile.prepare import Checked
 from sealift.deffile.source import Source
@@ -53,6 +54,17 @@ class Recipe:
     def last(self) -> StageView | None:
         """The stage that becomes the image."""
         return self.stages[-1] if self.stages else None
+
+    @cached_property
+    def of_parser(self) -> Mapping[str, list[Fault | Caution]]:
+        """What the parser found, by its rules. A caution is left out where a fault says already what is wrong."""
+        said: list[Fault | Caution] = list(self.checked.faults)
+        wrong = {one.where for one in said}
+        said += [one for one in self.checked.prepared.cautions if one.where not in wrong]
+        found: dict[str, list[Fault | Caution]] = {}
+        for one in said:
+            found.setdefault(one.id, []).append(one)
+        return found
 
     def scripts(self, *names: str) -> Iterator[ScriptView]:
         for stage in self.stages:

@@ -22,7 +22,7 @@ from typing import Any, cast, get_args
 from sealift.deffile.vocabulary import nearest
 from sealift.errors import UsageError
 from sealift.lint.catalogue import BY_ID
-from sealift.lint.values import LEVELS, Family, Level
+from sealift.lint.values import LEVELS, Family, Level, Waiver
 
 FILE_NAME = "sealift.toml"
 FAMILIES: tuple[str, ...] = get_args(Family)
@@ -32,11 +32,10 @@ _KEYS = ("select", "fail-on", "site", "ignore", "level")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectSettings:
     select: frozenset[str] = frozenset()
-    ignore: Mapping[str, str] = field(default_factory=dict)
+    ignore: Mapping[str, Waiver] = field(default_factory=dict)
     levels: Mapping[str, Level] = field(default_factory=dict)
     fail_on: Level | None = None
     site: str = ""
-    origin: str = ""
 
 
 def read_settings(data: bytes, *, file: str) -> ProjectSettings:
@@ -74,14 +73,15 @@ def read_settings(data: bytes, *, file: str) -> ProjectSettings:
         raise UsageError(f"`lint.site` in `{file}` is not a name", hints=("see the sites: sealift sites",))
     return ProjectSettings(
         select=known(select, where=f"`lint.select` in `{file}`"),
-        ignore={name: ignore[name] for name in known(ignore, where=f"`lint.ignore` in `{file}`")},
+        ignore={
+            name: Waiver(reason=ignore[name], origin=file) for name in known(ignore, where=f"`lint.ignore` in `{file}`")
+        },
         levels={
             name: cast("Level", levels[name])
             for name in known(levels, where=f"`lint.level` in `{file}`", families=False)
         },
         fail_on=fail_on,
         site=site,
-        origin=file,
     )
 
 
@@ -91,7 +91,7 @@ def known(names: Iterable[str], *, where: str, families: bool = True) -> frozens
     for name in names:
         if name in BY_ID or (families and name in FAMILIES):
             continue
-        close = nearest(name, (*FAMILIES, *BY_ID)[:200])
+        close = nearest(name, (*FAMILIES, *BY_ID))
         raise UsageError(
             f"{where} names `{name}`, which is no rule" + (" and no family" if families else ""),
             hints=((f"did you mean `{close}`?",) if close else ()) + ("see all rules: sealift lint --explain",),

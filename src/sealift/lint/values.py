@@ -86,18 +86,25 @@ class Ignored:
     finding: Finding
     reason: str
     origin: str
-    """`file:line` of the comment, or the settings file."""
+    """`file:line` of the comment, or what its `Waiver` says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiver:
+    """Why a rule or a family is ignored, and where that is said: in the settings file or on the command line."""
+
+    reason: str
+    origin: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What applies to a file. `select` empty means all rules; `ignore` maps IDs to reasons."""
+    """What applies to a file. `select` empty means all rules; both go by IDs and families."""
 
     select: frozenset[str] = frozenset()
-    ignore: Mapping[str, str] = field(default_factory=dict)
+    ignore: Mapping[str, Waiver] = field(default_factory=dict)
     levels: Mapping[str, Level] = field(default_factory=dict)
     site: tuple[str, ...] = ()
     """The site's name with those of the profiles that it stands on."""
     facts: Mapping[str, str] = field(default_factory=dict)
     """What the site's profile says, by the keys of `SITE_FACTS`."""
-    origin: str = ""

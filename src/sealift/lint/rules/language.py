@@ -14,19 +14,11 @@ from sealift.lint.values import Hit, Level, Rule
 
 def _of_parser(rule: str) -> Callable[[Recipe], Iterator[Hit]]:
     def look(recipe: Recipe) -> Iterator[Hit]:
-        found = [(one.id, one.message, one.where, one.hints) for one in recipe.checked.faults]
-        wrong = [where for _, _, where, _ in found]
-        found += [
-            (one.id, one.message, one.where, one.hints)
-            for one in recipe.checked.prepared.cautions
-            if one.where not in wrong
-        ]
-        for name, message, where, hints in found:
-            if name == rule:
-                if where is None:  # it is of the whole file
-                    yield Hit(start=0, end=1, message=message, hints=hints)
-                else:
-                    yield recipe.hit_at(where, message, *hints)
+        for one in recipe.of_parser.get(rule, ()):
+            if one.where is None:  # it is of the whole file
+                yield Hit(start=0, end=1, message=one.message, hints=one.hints)
+            else:
+                yield recipe.hit_at(one.where, one.message, *one.hints)
 
     return look
 
