@@ -27,6 +27,14 @@ _WRAPPERS = {
     "eatmydata": frozenset[str](),
     "xargs": frozenset(("-n", "-I", "-P", "-L", "-d", "-a", "-s", "-E")),
 }
+OF_SHELL = frozenset(
+    (".", ":", "[", "alias", "declare", "eval", "exit", "export", "false", "hash", "let", "local", "printf", "read",
+     "readonly", "return", "set", "setenv", "shift", "shopt", "source", "test", "trap", "true", "typeset", "ulimit",
+     "umask", "unalias", "unset")
+)  # fmt: skip
+"""What a shell does itself: no program is started."""
+PRINTERS = frozenset(("echo", "printf", "cat", "true", "exit", "return", ":", "more", "less", "help"))
+"""What only says something, or ends."""
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 
 

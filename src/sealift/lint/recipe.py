@@ -22,7 +22,8 @@ from sealift.lint.calls import Call, calls_of
 from sealift.lint.values import Edit, Hit, Level
 from sealift.shell.follow import UNKNOWN, Run, follow
 from sealift.shell.parse import parse
-from sealift.shell.values import Reading
+from sealift.shell.values import Reading, Simple, Word
+from sealift.shell.walk import commands
 
 BUILD_SCRIPTS = ("post", "appinstall")
 HOST_SCRIPTS = ("pre", "setup")
@@ -232,6 +233,19 @@ class ScriptView:
     @cached_property
     def calls(self) -> tuple[Call, ...]:
         return tuple(call for run in self.runs for call in calls_of(self, run))
+
+    def assigned(self, name: str) -> Iterator[tuple[int, int, Word | None]]:
+        """Each assignment of a variable, plain or behind `export`: its place, and the word that holds its value."""
+        for command in commands(self.reading.script):
+            if not isinstance(command, Simple):
+                continue
+            for one in command.assignments:
+                if one.name == name and not command.words and one.operator == "=":
+                    yield one.start, one.end, one.value
+            if command.words and command.words[0].literal in ("export", "declare"):
+                for word in command.words[1:]:
+                    if self.text[word.start : word.end].startswith(name + "="):
+                        yield word.start, word.end, word
 
     def _variables(self) -> dict[str, str]:
         """What is set before it runs."""

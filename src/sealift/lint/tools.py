@@ -12,54 +12,13 @@ from sealift.shell.follow import UNKNOWN, Field
 _PIP = re.compile(r"pip[0-9]*(\.[0-9]+)?\Z")
 _PYTHON = re.compile(r"python[0-9]*(\.[0-9]+)?\Z")
 _PIP_VALUES = frozenset(
-    [
-        "-r",
-        "--requirement",
-        "-c",
-        "--constraint",
-        "-i",
-        "--index-url",
-        "--extra-index-url",
-        "-f",
-        "--find-links",
-        "-t",
-        "--target",
-        "--prefix",
-        "--root",
-        "--src",
-        "--upgrade-strategy",
-        "--trusted-host",
-        "--timeout",
-        "--retries",
-        "--no-binary",
-        "--only-binary",
-        "--python",
-        "--platform",
-        "-e",
-        "--editable",
-        "--global-option",
-        "--install-option",
-        "--config-settings",
-        "-C",
-        "--progress-bar",
-        "--log",
-        "--cert",
-        "--proxy",
-        "--implementation",
-        "--abi",
-        "--python-version",
-        "--cache-dir",
-        "-d",
-        "--dest",
-        "--default-timeout",
-        "--build-option",
-        "--index-strategy",
-        "--torch-backend",
-        "-p",
-        "--override",
-        "--index",
-    ]
-)
+    ("-r", "--requirement", "-c", "--constraint", "-i", "--index-url", "--extra-index-url", "-f", "--find-links",
+     "-t", "--target", "--prefix", "--root", "--src", "--upgrade-strategy", "--trusted-host", "--timeout",
+     "--retries", "--no-binary", "--only-binary", "--python", "--platform", "-e", "--editable", "--global-option",
+     "--install-option", "--config-settings", "-C", "--progress-bar", "--log", "--cert", "--proxy",
+     "--implementation", "--abi", "--python-version", "--cache-dir", "-d", "--dest", "--default-timeout",
+     "--build-option", "--index-strategy", "--torch-backend", "-p", "--override", "--index")
+)  # fmt: skip
 _APT_VALUES = frozenset(
     ("-o", "-t", "-c", "-a", "--target-release", "--option", "--default-release", "--host-architecture")
 )
@@ -67,21 +26,9 @@ _YUM_VALUES = frozenset(
     ("-c", "-x", "--exclude", "--enablerepo", "--disablerepo", "--repo", "--setopt", "--releasever", "--installroot")
 )
 _CONDA_VALUES = frozenset(
-    (
-        "-n",
-        "--name",
-        "-c",
-        "--channel",
-        "-p",
-        "--prefix",
-        "-f",
-        "--file",
-        "-r",
-        "--root-prefix",
-        "--solver",
-        "--platform",
-    )
-)
+    ("-n", "--name", "-c", "--channel", "-p", "--prefix", "-f", "--file", "-r", "--root-prefix", "--solver",
+     "--platform")
+)  # fmt: skip
 _INSTALLS = {
     "apt": ("install", "build-dep"),
     "yum": ("install", "localinstall", "groupinstall", "group", "reinstall", "builddep"),

@@ -1,1 +1,1 @@
-"""The rules, one file a family."""
+"""The rules, one file a subject."""

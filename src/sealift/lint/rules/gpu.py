@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from sealift.lint.examples import CUDA, file, post
 from sealift.lint.recipe import Recipe
-from sealift.lint.rules.portability import assigned
 from sealift.lint.tools import downloads, installs, listed
 from sealift.lint.values import Hit, Rule
 from sealift.shell.follow import UNKNOWN
@@ -75,7 +74,7 @@ def _unofficial(recipe: Recipe) -> Iterator[Hit]:
 def _stubs(recipe: Recipe) -> Iterator[Hit]:
     stage = recipe.last
     for script in stage.scripts("environment", "runscript") if stage is not None else ():
-        for start, end, word in assigned(script, "LD_LIBRARY_PATH"):
+        for start, end, word in script.assigned("LD_LIBRARY_PATH"):
             text = script.text[word.start : word.end] if word is not None else ""
             found = re.search(r"[^:\"'=]*(?:lib64|lib)/stubs|[^:\"'=]*/cuda[^:\"']*/compat", text)
             if found:
@@ -92,7 +91,7 @@ def _visible(recipe: Recipe) -> Iterator[Hit]:
     stage = recipe.last
     for script in stage.scripts("environment") if stage is not None else ():
         for name in ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"):
-            for start, end, word in assigned(script, name):
+            for start, end, word in script.assigned(name):
                 text = script.text[word.start : word.end] if word is not None else ""
                 if "$" not in text:
                     yield script.hit(
@@ -125,8 +124,7 @@ def _mixed(recipe: Recipe) -> Iterator[Hit]:
                     yield one.call.hit(
                         f"the base has CUDA {major}, and these wheels are for CUDA {wheel}: the image holds both",
                         f"take wheels for CUDA {major}, or a base with CUDA {wheel}; wheels that bring their own "
-                        "CUDA do "
-                        "with a base without",
+                        "CUDA do with a base without",
                     )
                     break
 
@@ -169,8 +167,7 @@ def _capability(recipe: Recipe) -> Iterator[Hit]:
                         run.start,
                         run.end,
                         f"this compiles for {_generations(named)}, and the GPUs of {recipe.site[0]} have "
-                        f"{have // 10}.{have % 10}: "
-                        "no kernel in it runs there",
+                        f"{have // 10}.{have % 10}: no kernel in it runs there",
                         f"add the site's: {have // 10}.{have % 10} (sm_{have})",
                     )
                     break

@@ -46,8 +46,7 @@ RULES: tuple[Rule, ...] = (
         "no-bootstrap",
         "A stage has no `Bootstrap:`",
         "A stage begins at its `Bootstrap:` line. A header line above it, `From:` first for instance, is a stage of "
-        "its "
-        "own, without an agent, and the build ends there.",
+        "its own, without an agent, and the build ends there.",
         "Put `Bootstrap:` first.",
         "From: ubuntu:24.04\nBootstrap: docker\n\n%post\n    echo ok\n",
         _OK,
@@ -75,8 +74,7 @@ RULES: tuple[Rule, ...] = (
         "section-in-heredoc",
         "A line of a here-document begins with `%`, and is taken for a section",
         "The definition file is cut into sections before any shell sees it. `%wheel`, `%packages` or `%matplotlib` "
-        "at the "
-        "beginning of a line end the script there, in the middle of the here-document.",
+        "at the beginning of a line end the script there, in the middle of the here-document.",
         "Bring the text as a file with `%files`, or put a mark before the `%` and take it off with `sed`.",
         _HEREDOC,
         file(UBUNTU, files="sudoers /etc/sudoers.d/app"),
@@ -278,8 +276,7 @@ RULES: tuple[Rule, ...] = (
         "undefined-argument",
         "A placeholder has no value in the file",
         "`{{ NAME }}` is filled from `--build-arg`, else from this stage's own `%arguments`; the build ends where "
-        "neither has "
-        "it. Braces of Jinja, Go or Helm in a script are taken for placeholders too.",
+        "neither has it. Braces of Jinja, Go or Helm in a script are taken for placeholders too.",
         "Give it a default in `%arguments`, so that the file builds by itself.",
         post("echo {{ VERSION }}"),
         file(UBUNTU, arguments="VERSION=1.0", post="echo {{ VERSION }}"),
@@ -415,8 +412,7 @@ RULES: tuple[Rule, ...] = (
         "files-in-tmp",
         "`%files` copies below /tmp",
         "While `%post` runs, the host's own /tmp and /var/tmp lie over the image's, so that it does not see the "
-        "file. It stays "
-        "in the image all the same.",
+        "file. It stays in the image all the same.",
         "Copy it below /opt, and remove it at the end of `%post`.",
         file(UBUNTU, files="a.txt /tmp/a.txt", post="cat /tmp/a.txt"),
         file(UBUNTU, files="a.txt /opt/a.txt", post="cat /opt/a.txt"),

@@ -11,11 +11,9 @@ from sealift.lint.calls import Call
 from sealift.lint.examples import UBUNTU, file, post
 from sealift.lint.paths import folders_of, inside
 from sealift.lint.recipe import RUN_SCRIPTS, TEST_SCRIPTS, Recipe, ScriptView
-from sealift.lint.tools import actions, downloads, installs
-from sealift.lint.values import Edit, Hit, Rule
+from sealift.lint.tools import downloads
+from sealift.lint.values import Hit, Rule
 from sealift.shell.follow import UNKNOWN
-from sealift.shell.values import Parameter, Simple, Word
-from sealift.shell.walk import commands
 
 _HOST_HOME = re.compile(
     r"^(/home/|/Users/|/root/|/scratch|/gpfs|/lustre|/global/|/pscratch|/work/|/project|/nfs|/mnt/|/data/|~)"
@@ -102,61 +100,6 @@ def _run_text(script: ScriptView) -> str:
     return "\n".join(one.text for one in script.stage.scripts("environment", *RUN_SCRIPTS))
 
 
-def _profile(recipe: Recipe) -> Iterator[Hit]:
-    for script in recipe.scripts("post", "appinstall"):
-        seen: set[str] = set()
-        later = "\n".join(one.text for one in script.stage.scripts("environment", *RUN_SCRIPTS, *TEST_SCRIPTS))
-        if re.search(r"\b(bash|sh|zsh)\s+(-\w*l|--login|-\w*i\b|--rcfile|--init-file)", later):
-            continue  # such a shell reads them
-        for run in script.runs:
-            targets = [
-                redirect.target.literal or script.text[redirect.target.start : redirect.target.end]
-                for redirect in run.command.redirects
-                if redirect.operator in (">", ">>")
-            ]
-            if run.name == "tee":
-                targets += [one.text for one in run.fields[1:] if not one.text.startswith("-")]
-            for target in targets:
-                found = re.search(
-                    r"(?:(?:~|\$HOME|\$\{HOME\}|/root|/etc/skel)/(?:\.bashrc|\.bash_profile|\.profile|\.zshrc|\.bash_aliases|\.login|\.cshrc)"
-                    r"|/etc/(?:profile|bash\.bashrc|bashrc|environment)|/etc/profile\.d/\S+)$",
-                    target.strip("\"'"),
-                )
-                if found and found[0] not in seen and posixpath.basename(found[0]) not in later:
-                    seen.add(found[0])
-                    yield script.hit(
-                        run.start,
-                        run.end,
-                        f"`{found[0]}` is read by shells that one logs in to or types at, not by `exec` and `run`",
-                        "write it to `%environment`, or behind: >> $APPTAINER_ENVIRONMENT",
-                    )
-        for call in script.calls:
-            starts = call.texts[:1] == ("init",) or call.texts[:2] == ("shell", "init")
-            if call.name in ("conda", "mamba", "micromamba") and starts:
-                yield call.hit(
-                    f"`{call.name} init` writes to root's .bashrc, which nobody reads when the image runs",
-                    "put its programs on the path: export PATH=/opt/conda/bin:$PATH in `%environment`",
-                )
-
-
-def _old_environment(recipe: Recipe) -> Iterator[Hit]:
-    for script in recipe.scripts("post", "appinstall"):
-        for run in script.runs:
-            targets = [
-                redirect.target.literal for redirect in run.command.redirects if redirect.operator in (">", ">>")
-            ]
-            if run.name == "tee":
-                targets += [one.text for one in run.fields[1:]]
-            if "/environment" in targets:
-                yield script.hit(
-                    run.start,
-                    run.end,
-                    "`/environment` is of Singularity 2: what is written there today has no effect in new images",
-                    "write it to `%environment`, or behind: >> $APPTAINER_ENVIRONMENT",
-                )
-                break
-
-
 def _native(recipe: Recipe) -> Iterator[Hit]:
     for script in recipe.scripts("post", "appinstall"):
         for run in script.runs:
@@ -174,8 +117,7 @@ def _native(recipe: Recipe) -> Iterator[Hit]:
                     run.start,
                     run.end,
                     f"`{found[1]}` compiles for the processor that builds: elsewhere the program may end with an "
-                    "illegal "
-                    "instruction",
+                    "illegal instruction",
                     "name the processor it is for, as in -march=x86-64-v3 (Perlmutter: -march=znver3)",
                 )
 
@@ -192,107 +134,6 @@ def _users(recipe: Recipe) -> Iterator[Hit]:
                     "leave it out: on supercomputers everybody runs images under their own name",
                 )
                 break
-
-
-def _apt_front_end(recipe: Recipe) -> Iterator[Hit]:
-    for script in recipe.scripts("post", "appinstall", "setup"):
-        verbs = ("install", "update", "upgrade", "remove", "purge", "autoremove", "clean", "autoclean")
-        found = [one for one in actions(script.calls) if one.call.name == "apt" and one.verb in verbs]
-        if not found:
-            continue
-        edits: list[Edit] = []
-        for one in found:
-            word = one.call.program.word
-            if not one.call.run.is_inner and script.text[word.start : word.end] == "apt":
-                edits += script.edit(word.start, word.end, "apt-get")
-        yield found[0].call.hit(
-            "`apt` is for people at a terminal: its options and output change between releases",
-            "write `apt-get`, which takes the same words",
-            edits=tuple(dict.fromkeys(edits)),
-        )
-
-
-def _frontend_missing(recipe: Recipe) -> Iterator[Hit]:
-    for stage in recipe.stages:
-        text = stage.build_text
-        if re.search(r"DEBIAN_FRONTEND|noninteractive|debconf-set-selections|DEBCONF_NONINTERACTIVE", text):
-            continue
-        found = [one for one in installs(stage.calls, "apt") if one.verb == "install"]
-        if found:
-            yield found[0].call.hit(
-                "a package such as `tzdata` may ask while it is installed, and the build waits",
-                "write at the top of `%post`: export DEBIAN_FRONTEND=noninteractive",
-            )
-
-
-def _frontend_kept(recipe: Recipe) -> Iterator[Hit]:
-    stage = recipe.last
-    for script in stage.scripts("environment") if stage is not None else ():
-        for run in script.runs:
-            names = [one.text.partition("=")[0] for one in run.fields[1:]]
-            if "DEBIAN_FRONTEND" in names and run.name == "export":
-                yield script.hit(
-                    run.start,
-                    run.end,
-                    "`DEBIAN_FRONTEND` is for the build; here it silences every installer that somebody runs in the "
-                    "image",
-                    "move it to the top of `%post`",
-                )
-
-
-def _path_overwritten(recipe: Recipe) -> Iterator[Hit]:
-    stage = recipe.last
-    for script in stage.scripts("environment") if stage is not None else ():
-        if re.search(r"\bPATH=\S*/usr/bin\b", script.text):
-            continue
-        for start, end, word in assigned(script, "PATH"):
-            text = script.text[word.start : word.end] if word is not None else ""
-            if _mentions(word, "PATH"):
-                continue
-            yield script.hit(
-                start,
-                end,
-                "this `PATH` leaves out the image's own: `ls`, `env` and the rest are not found",
-                f"write: export PATH={text.strip(chr(34)).removeprefix('PATH=')}:$PATH",
-            )
-
-
-def _library_path_overwritten(recipe: Recipe) -> Iterator[Hit]:
-    stage = recipe.last
-    for script in stage.scripts("environment") if stage is not None else ():
-        seen = False
-        for start, end, word in assigned(script, "LD_LIBRARY_PATH"):
-            if not seen and word is not None and not _mentions(word, "LD_LIBRARY_PATH") and word.parts:
-                yield script.hit(
-                    start,
-                    end,
-                    "this `LD_LIBRARY_PATH` leaves out what the base, the engine or the site put there",
-                    "keep it: export LD_LIBRARY_PATH=/opt/app/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}",
-                )
-            seen = True
-
-
-def assigned(script: ScriptView, name: str) -> Iterator[tuple[int, int, Word | None]]:
-    """Each assignment of a variable, plain or behind `export`, with the word that holds its value."""
-    for command in commands(script.reading.script):
-        if not isinstance(command, Simple):
-            continue
-        for one in command.assignments:
-            if one.name == name and not command.words and one.operator == "=":
-                yield one.start, one.end, one.value
-        if command.words and command.words[0].literal in ("export", "declare"):
-            for word in command.words[1:]:
-                if script.text[word.start : word.end].startswith(name + "="):
-                    yield word.start, word.end, word
-
-
-def _mentions(word: Word | None, name: str) -> bool:
-    for part in word.parts if word is not None else ():
-        if isinstance(part, Parameter) and (part.name == name or _mentions(part.argument, name)):
-            return True
-        if not isinstance(part, Parameter) and hasattr(part, "script"):
-            return True  # what a command gives is not known
-    return False
 
 
 def _host_files(recipe: Recipe) -> Iterator[Hit]:
@@ -337,55 +178,6 @@ def _local_base(recipe: Recipe) -> Iterator[Hit]:
             )
 
 
-def _in_tmp(recipe: Recipe) -> Iterator[Hit]:
-    for stage in recipe.stages[-1:]:
-        for script in stage.scripts("environment", "runscript", "startscript"):
-            for command in commands(script.reading.script):
-                if not isinstance(command, Simple):
-                    continue
-                values = [(one.start, one.end, one.value, one.name) for one in command.assignments]
-                if command.words and command.words[0].literal == "export":
-                    values += [
-                        (word.start, word.end, word, script.text[word.start : word.end].partition("=")[0])
-                        for word in command.words[1:]
-                    ]
-                for start, end, word, name in values:
-                    text = script.text[word.start : word.end] if word is not None else ""
-                    if name in ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH") and re.search(
-                        r"(^|[:=\"'])/(var/)?tmp/\w", text
-                    ):
-                        yield script.hit(
-                            start,
-                            end,
-                            "when the image runs, the host's own /tmp lies over this one",
-                            "install below /opt",
-                        )
-
-
-_READ_ONLY = re.compile(r"/(?:opt|usr|etc|srv|app|bin|lib|lib64|sbin|var/(?!tmp\b|run\b|lock\b))[^\s]*")
-
-
-def _writes_into_image(recipe: Recipe) -> Iterator[Hit]:
-    stage = recipe.last
-    for script in stage.scripts(*RUN_SCRIPTS) if stage is not None else ():
-        for run in script.runs:
-            targets = [
-                one.target.literal or ""
-                for one in run.command.redirects
-                if one.operator in (">", ">>", ">|", "&>", "&>>")
-            ]
-            if run.name in ("mkdir", "touch", "tee"):
-                targets += [one.text for one in run.fields[1:] if not one.text.startswith("-")]
-            target = next((one for one in targets if _READ_ONLY.match(one) and UNKNOWN not in one), None)
-            if target is not None:
-                yield script.hit(
-                    run.start,
-                    run.end,
-                    f"`{short(target)}` is in the image, which cannot be written when it runs",
-                    "write below the working folder, $TMPDIR or a bound folder",
-                )
-
-
 def _modules(recipe: Recipe) -> Iterator[Hit]:
     for stage in recipe.stages:
         if re.search(
@@ -425,20 +217,6 @@ def _other_architecture(recipe: Recipe) -> Iterator[Hit]:
 
 
 RULES: tuple[Rule, ...] = (
-    Rule(
-        id="writes-into-image",
-        family="portability",
-        level="warning",
-        title="`%runscript` writes into the image",
-        reason="A SIF, and a squashed image under podman-hpc or Shifter, cannot be written: the line fails with "
-        "`Read-only file system`. Where it does not, in a sandbox or with an overlay, what is written is "
-        "lost or in everybody's way.",
-        remedy="Write below the working folder, `$TMPDIR` or a folder that is bound; folders that must be there "
-        "belong in `%post`.",
-        bad=file(UBUNTU, runscript='mkdir -p /opt/app/output\nexec /opt/app/main "$@"'),
-        good=file(UBUNTU, runscript='mkdir -p output\nexec /opt/app/main "$@"'),
-        look=_writes_into_image,
-    ),
     Rule(
         id="module-in-image",
         family="portability",
@@ -482,31 +260,6 @@ RULES: tuple[Rule, ...] = (
         look=_home,
     ),
     Rule(
-        id="profile-written",
-        family="portability",
-        level="warning",
-        title="A login shell's file is written",
-        reason="`~/.bashrc`, `/etc/profile` and their like are read by shells that people log in to. `exec`, `run` "
-        "and batch jobs start programs without one. /root's files are not even seen.",
-        remedy="Write variables to `%environment`. What only `%post` knows, append to the file that "
-        "`$APPTAINER_ENVIRONMENT` names.",
-        bad=post("echo 'export PATH=/opt/app/bin:$PATH' >> ~/.bashrc"),
-        good=file(UBUNTU, environment="export PATH=/opt/app/bin:$PATH"),
-        look=_profile,
-    ),
-    Rule(
-        id="environment-file-of-singularity-2",
-        family="portability",
-        level="warning",
-        title="`/environment` is written",
-        reason="Singularity 2 read that file. Today the environment is made of the files below "
-        "`/.singularity.d/env`, and `/environment` is a link to one of them that the build writes itself.",
-        remedy="Write it to `%environment`; from `%post`, append to the file that `$APPTAINER_ENVIRONMENT` names.",
-        bad=post("echo 'export A=1' >> /environment"),
-        good=post("echo 'export A=1' >> $APPTAINER_ENVIRONMENT"),
-        look=_old_environment,
-    ),
-    Rule(
         id="native-processor",
         family="portability",
         level="warning",
@@ -519,18 +272,6 @@ RULES: tuple[Rule, ...] = (
         bad=post("gcc -O3 -march=native -o /usr/local/bin/app app.c"),
         good=post("gcc -O3 -march=x86-64-v3 -o /usr/local/bin/app app.c"),
         look=_native,
-    ),
-    Rule(
-        id="environment-overwrites-path",
-        family="portability",
-        level="error",
-        title="`PATH` is overwritten in `%environment`",
-        reason="Without the image's own folders nothing is found, not even `ls`; a base's own, such as "
-        "/usr/local/cuda/bin or /opt/conda/bin, are lost as well.",
-        remedy="Write `:$PATH` behind your own folders.",
-        bad=file(UBUNTU, environment="export PATH=/opt/app/bin"),
-        good=file(UBUNTU, environment="export PATH=/opt/app/bin:$PATH"),
-        look=_path_overwritten,
     ),
     Rule(
         id="files-from-your-machine",
@@ -555,29 +296,6 @@ RULES: tuple[Rule, ...] = (
         look=_local_base,
     ),
     Rule(
-        id="path-below-tmp",
-        family="portability",
-        level="warning",
-        title="The environment points below /tmp",
-        reason="While the image is built and while it runs, the host's own /tmp lies over the image's.",
-        remedy="Install below /opt.",
-        bad=file(UBUNTU, environment="export PATH=/tmp/app/bin:$PATH"),
-        good=file(UBUNTU, environment="export PATH=/opt/app/bin:$PATH"),
-        look=_in_tmp,
-    ),
-    Rule(
-        id="environment-overwrites-library-path",
-        family="portability",
-        level="note",
-        title="`LD_LIBRARY_PATH` is overwritten in `%environment`",
-        reason="What the base set is lost; so is, under some engines, what the site put there for its MPI and GPU.",
-        remedy="Keep what is there: `${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}` behind your own folders. Best do "
-        "without: `/etc/ld.so.conf.d` and `ldconfig` in `%post` last.",
-        bad=file(UBUNTU, environment="export LD_LIBRARY_PATH=/opt/app/lib"),
-        good=file(UBUNTU, environment="export LD_LIBRARY_PATH=/opt/app/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"),
-        look=_library_path_overwritten,
-    ),
-    Rule(
         id="user-made",
         family="portability",
         level="note",
@@ -599,42 +317,5 @@ RULES: tuple[Rule, ...] = (
         bad=file(UBUNTU, files="src"),
         good=file(UBUNTU, files="src /opt/app/src"),
         look=_no_destination,
-    ),
-    Rule(
-        id="apt-front-end",
-        family="portability",
-        level="note",
-        title="`apt` is used in a script",
-        reason="`apt` says itself that its interface is not stable, and prints for a terminal.",
-        remedy="Write `apt-get`, which takes the same words.",
-        bad=post("apt update\napt install -y --no-install-recommends gcc\nrm -rf /var/lib/apt/lists/*"),
-        good=post("apt-get update\napt-get install -y --no-install-recommends gcc\nrm -rf /var/lib/apt/lists/*"),
-        look=_apt_front_end,
-        fixes=True,
-    ),
-    Rule(
-        id="debian-frontend-missing",
-        family="portability",
-        level="note",
-        title="Packages may ask while they are installed",
-        reason="`tzdata`, `keyboard-configuration` and others ask at a terminal, and the build waits for an answer.",
-        remedy="Write `export DEBIAN_FRONTEND=noninteractive` at the top of `%post`.",
-        bad=post("apt-get update\napt-get install -y --no-install-recommends gcc\nrm -rf /var/lib/apt/lists/*"),
-        good=post(
-            "export DEBIAN_FRONTEND=noninteractive\napt-get update\n"
-            "apt-get install -y --no-install-recommends gcc\nrm -rf /var/lib/apt/lists/*"
-        ),
-        look=_frontend_missing,
-    ),
-    Rule(
-        id="debian-frontend-kept",
-        family="portability",
-        level="note",
-        title="`DEBIAN_FRONTEND` is set in `%environment`",
-        reason="It is for the build. In the image it makes each installer silent that somebody runs there.",
-        remedy="Move it to the top of `%post`.",
-        bad=file(UBUNTU, environment="export DEBIAN_FRONTEND=noninteractive"),
-        good=file(UBUNTU, post="export DEBIAN_FRONTEND=noninteractive\necho ok"),
-        look=_frontend_kept,
     ),
 )

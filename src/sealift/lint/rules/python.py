@@ -107,8 +107,7 @@ def _python2(recipe: Recipe) -> Iterator[Hit]:
             if names:
                 yield one.call.hit(
                     f"{listed(names)} {'is' if len(names) == 1 else 'are'} of Python 2, which ended in 2020 and left "
-                    "current "
-                    "releases",
+                    "current releases",
                     "take Python 3: " + re.sub(r"^python(2(\.7)?)?", "python3", names[0]),
                 )
                 break

@@ -76,8 +76,7 @@ def _plain_http(recipe: Recipe) -> Iterator[Hit]:
                 yield one.call.hit_field(
                     one.field,
                     f"`{short(one.url)}` comes without encryption and without a check: anybody "
-                    "on the "
-                    "way can change it",
+                    "on the way can change it",
                     "write https:// where the server has it, or check the sum",
                 )
         for call in script.calls:
