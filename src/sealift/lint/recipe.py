@@ -71,6 +71,10 @@ class Recipe:
         for stage in self.stages:
             yield from stage.scripts(*names)
 
+    def image_scripts(self, *names: str) -> Iterator[ScriptView]:
+        """Those of the stage that becomes the image."""
+        return self.last.scripts(*names) if self.last is not None else iter(())
+
     @cached_property
     def line_starts(self) -> list[int]:
         return [0, *(match.end() for match in re.finditer("\n", self.text))]

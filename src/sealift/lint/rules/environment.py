@@ -12,7 +12,7 @@ from sealift.lint.examples import UBUNTU, file, post
 from sealift.lint.recipe import ENVIRONMENT_SCRIPTS, RUN_SCRIPTS, TEST_SCRIPTS, Recipe
 from sealift.lint.values import Hit, Rule
 from sealift.shell.follow import UNKNOWN
-from sealift.shell.values import Parameter, Simple, Word
+from sealift.shell.values import Parameter, Simple, Substitution, Word
 from sealift.shell.walk import commands, words
 
 _BETTER_UNEXPORTED = frozenset(("PATH", "HOME", "PS1", "IFS", "DEBIAN_FRONTEND"))
@@ -20,8 +20,7 @@ _BETTER_UNEXPORTED = frozenset(("PATH", "HOME", "PS1", "IFS", "DEBIAN_FRONTEND")
 
 
 def _not_exported(recipe: Recipe) -> Iterator[Hit]:
-    stage = recipe.last
-    for script in stage.scripts(*ENVIRONMENT_SCRIPTS) if stage is not None else ():
+    for script in recipe.image_scripts(*ENVIRONMENT_SCRIPTS):
         if re.search(r"\bset\s+(-[a-z]*a|-o\s+allexport)", script.text):
             continue
         exported = {
@@ -54,8 +53,7 @@ def _not_exported(recipe: Recipe) -> Iterator[Hit]:
 
 
 def _environment_runs(recipe: Recipe) -> Iterator[Hit]:
-    stage = recipe.last
-    for script in stage.scripts("environment") if stage is not None else ():
+    for script in recipe.image_scripts("environment"):
         seen: set[str] = set()
         for call in script.calls:
             if call.name in OF_SHELL or call.name in seen or UNKNOWN in call.name or call.run.is_inner:
@@ -93,25 +91,23 @@ def _environment_runs(recipe: Recipe) -> Iterator[Hit]:
 
 
 def _bash_in_environment(recipe: Recipe) -> Iterator[Hit]:
-    for stage in recipe.stages[-1:]:
-        for script in stage.scripts(*ENVIRONMENT_SCRIPTS):
-            if any(not one.warning for one in script.reading.faults):
-                continue
-            found = list(bashisms(script.reading.script))
-            if found:
-                start, end, what = found[0]
-                yield script.hit(
-                    start,
-                    start + min(end - start, 200),
-                    f"`{script.shown}` is read by the plain shell of whatever engine runs the image, which need not "
-                    f"know {what}",
-                    "write assignments alone: export NAME=value",
-                )
+    for script in recipe.image_scripts(*ENVIRONMENT_SCRIPTS):
+        if any(not one.warning for one in script.reading.faults):
+            continue
+        found = list(bashisms(script.reading.script))
+        if found:
+            start, end, what = found[0]
+            yield script.hit(
+                start,
+                start + min(end - start, 200),
+                f"`{script.shown}` is read by the plain shell of whatever engine runs the image, which need not "
+                f"know {what}",
+                "write assignments alone: export NAME=value",
+            )
 
 
 def _path_overwritten(recipe: Recipe) -> Iterator[Hit]:
-    stage = recipe.last
-    for script in stage.scripts("environment") if stage is not None else ():
+    for script in recipe.image_scripts("environment"):
         if re.search(r"\bPATH=\S*/usr/bin\b", script.text):
             continue
         for start, end, word in script.assigned("PATH"):
@@ -127,8 +123,7 @@ def _path_overwritten(recipe: Recipe) -> Iterator[Hit]:
 
 
 def _library_path_overwritten(recipe: Recipe) -> Iterator[Hit]:
-    stage = recipe.last
-    for script in stage.scripts("environment") if stage is not None else ():
+    for script in recipe.image_scripts("environment"):
         seen = False
         for start, end, word in script.assigned("LD_LIBRARY_PATH"):
             if not seen and word is not None and not _mentions(word, "LD_LIBRARY_PATH") and word.parts:
@@ -145,39 +140,35 @@ def _mentions(word: Word | None, name: str) -> bool:
     for part in word.parts if word is not None else ():
         if isinstance(part, Parameter) and (part.name == name or _mentions(part.argument, name)):
             return True
-        if not isinstance(part, Parameter) and hasattr(part, "script"):
+        if isinstance(part, Substitution):
             return True  # what a command gives is not known
     return False
 
 
 def _in_tmp(recipe: Recipe) -> Iterator[Hit]:
-    for stage in recipe.stages[-1:]:
-        for script in stage.scripts("environment", "runscript", "startscript"):
-            for command in commands(script.reading.script):
-                if not isinstance(command, Simple):
-                    continue
-                values = [(one.start, one.end, one.value, one.name) for one in command.assignments]
-                if command.words and command.words[0].literal == "export":
-                    values += [
-                        (word.start, word.end, word, script.text[word.start : word.end].partition("=")[0])
-                        for word in command.words[1:]
-                    ]
-                for start, end, word, name in values:
-                    text = script.text[word.start : word.end] if word is not None else ""
-                    if name in ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH") and re.search(
-                        r"(^|[:=\"'])/(var/)?tmp/\w", text
-                    ):
-                        yield script.hit(
-                            start,
-                            end,
-                            "when the image runs, the host's own /tmp lies over this one",
-                            "install below /opt",
-                        )
+    for script in recipe.image_scripts("environment", "runscript", "startscript"):
+        for command in commands(script.reading.script):
+            if not isinstance(command, Simple):
+                continue
+            values = [(one.start, one.end, one.value, one.name) for one in command.assignments]
+            if command.words and command.words[0].literal == "export":
+                values += [
+                    (word.start, word.end, word, script.text[word.start : word.end].partition("=")[0])
+                    for word in command.words[1:]
+                ]
+            for start, end, word, name in values:
+                text = script.text[word.start : word.end] if word is not None else ""
+                if name in ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH") and re.search(r"(^|[:=\"'])/(var/)?tmp/\w", text):
+                    yield script.hit(
+                        start,
+                        end,
+                        "when the image runs, the host's own /tmp lies over this one",
+                        "install below /opt",
+                    )
 
 
 def _frontend_kept(recipe: Recipe) -> Iterator[Hit]:
-    stage = recipe.last
-    for script in stage.scripts("environment") if stage is not None else ():
+    for script in recipe.image_scripts("environment"):
         for run in script.runs:
             names = [one.text.partition("=")[0] for one in run.fields[1:]]
             if "DEBIAN_FRONTEND" in names and run.name == "export":

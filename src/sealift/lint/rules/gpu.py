@@ -72,8 +72,7 @@ def _unofficial(recipe: Recipe) -> Iterator[Hit]:
 
 
 def _stubs(recipe: Recipe) -> Iterator[Hit]:
-    stage = recipe.last
-    for script in stage.scripts("environment", "runscript") if stage is not None else ():
+    for script in recipe.image_scripts("environment", "runscript"):
         for start, end, word in script.assigned("LD_LIBRARY_PATH"):
             text = script.text[word.start : word.end] if word is not None else ""
             found = re.search(r"[^:\"'=]*(?:lib64|lib)/stubs|[^:\"'=]*/cuda[^:\"']*/compat", text)
@@ -88,8 +87,7 @@ def _stubs(recipe: Recipe) -> Iterator[Hit]:
 
 
 def _visible(recipe: Recipe) -> Iterator[Hit]:
-    stage = recipe.last
-    for script in stage.scripts("environment") if stage is not None else ():
+    for script in recipe.image_scripts("environment"):
         for name in ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"):
             for start, end, word in script.assigned(name):
                 text = script.text[word.start : word.end] if word is not None else ""

@@ -104,8 +104,7 @@ _LAUNCHERS = frozenset(("mpirun", "mpiexec", "orterun", "mpiexec.hydra", *_OF_TH
 
 
 def _mpirun(recipe: Recipe) -> Iterator[Hit]:
-    stage = recipe.last
-    for script in stage.scripts("runscript", "startscript") if stage is not None else ():
+    for script in recipe.image_scripts("runscript", "startscript"):
         for call in script.calls:
             if call.name in _LAUNCHERS:
                 yield call.hit(

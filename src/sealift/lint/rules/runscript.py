@@ -16,8 +16,7 @@ from sealift.shell.walk import commands
 
 
 def _drops_arguments(recipe: Recipe) -> Iterator[Hit]:
-    stage = recipe.last
-    for script in stage.scripts("runscript") if stage is not None else ():
+    for script in recipe.image_scripts("runscript"):
         if script.interpreter not in ("sh", "bash", "dash", "ash") or script.reading.faults:
             continue
         if re.search(r"\$(\{?[@*#1-9]|\{[#!]?[@*1-9])|\bshift\b|\bgetopts\b|BASH_ARGV", script.text):
@@ -37,8 +36,7 @@ def _drops_arguments(recipe: Recipe) -> Iterator[Hit]:
 
 
 def _unquoted_arguments(recipe: Recipe) -> Iterator[Hit]:
-    stage = recipe.last
-    for script in stage.scripts(*RUN_SCRIPTS) if stage is not None else ():
+    for script in recipe.image_scripts(*RUN_SCRIPTS):
         for command in commands(script.reading.script):
             if (
                 not isinstance(command, Simple)
@@ -64,8 +62,7 @@ _NO_PROGRAMS = frozenset(
 
 
 def _without_exec(recipe: Recipe) -> Iterator[Hit]:
-    stage = recipe.last
-    for script in stage.scripts("runscript", "startscript") if stage is not None else ():
+    for script in recipe.image_scripts("runscript", "startscript"):
         found = _last_program(script)
         if found is None or re.search(r"\btrap\b|\bset\s+-\w*x|\(\)\s*\{|&\s*$", script.text, re.MULTILINE):
             continue
@@ -104,8 +101,7 @@ _READ_ONLY = re.compile(r"/(?:opt|usr|etc|srv|app|bin|lib|lib64|sbin|var/(?!tmp\
 
 
 def _writes_into_image(recipe: Recipe) -> Iterator[Hit]:
-    stage = recipe.last
-    for script in stage.scripts(*RUN_SCRIPTS) if stage is not None else ():
+    for script in recipe.image_scripts(*RUN_SCRIPTS):
         for run in script.runs:
             targets = [
                 one.target.literal or ""

@@ -185,32 +185,31 @@ _TAKERS = ("rm", "mv", "find", "unlink", "shred", "gunzip", "bunzip2", "unxz", "
 
 
 def _downloads_left(recipe: Recipe) -> Iterator[Hit]:
-    for stage in recipe.stages[-1:]:
-        for script in stage.scripts("post", "appinstall"):
-            folders = folders_of(script)
-            later = [call for call in script.calls if call.name in _TAKERS]
-            for one in downloads(script.calls):
-                name = posixpath.basename(one.target)
-                if one.call.has("--content-disposition", "-J", "--remote-header-name", "--trust-server-names"):
-                    continue  # the server names the file
-                if UNKNOWN in one.target or not name or not _ARCHIVES.search(name) or one.call.run.is_inner:
-                    continue
-                folder = folders.get(one.call.run.pipe)
-                if folder is None:
-                    continue
-                path = posixpath.normpath(posixpath.join(folder, one.target))
-                if any(inside(path, folder) for folder in _NOT_OF_THE_IMAGE):
-                    continue
-                gone = any(
-                    call.run.pipe > one.call.run.pipe and _takes_away(call, path, folders.get(call.run.pipe))
-                    for call in later
+    for script in recipe.image_scripts("post", "appinstall"):
+        folders = folders_of(script)
+        later = [call for call in script.calls if call.name in _TAKERS]
+        for one in downloads(script.calls):
+            name = posixpath.basename(one.target)
+            if one.call.has("--content-disposition", "-J", "--remote-header-name", "--trust-server-names"):
+                continue  # the server names the file
+            if UNKNOWN in one.target or not name or not _ARCHIVES.search(name) or one.call.run.is_inner:
+                continue
+            folder = folders.get(one.call.run.pipe)
+            if folder is None:
+                continue
+            path = posixpath.normpath(posixpath.join(folder, one.target))
+            if any(inside(path, folder) for folder in _NOT_OF_THE_IMAGE):
+                continue
+            gone = any(
+                call.run.pipe > one.call.run.pipe and _takes_away(call, path, folders.get(call.run.pipe))
+                for call in later
+            )
+            if not gone and not _is_data(name, script.text):
+                yield one.call.hit(
+                    f"the downloaded `{name}` stays in the image",
+                    f"remove it when it is unpacked or installed: rm {name}",
+                    "or download it below /tmp, which is not a part of the image",
                 )
-                if not gone and not _is_data(name, script.text):
-                    yield one.call.hit(
-                        f"the downloaded `{name}` stays in the image",
-                        f"remove it when it is unpacked or installed: rm {name}",
-                        "or download it below /tmp, which is not a part of the image",
-                    )
 
 
 def _is_data(name: str, text: str) -> bool:

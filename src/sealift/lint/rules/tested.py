@@ -55,8 +55,7 @@ def _no_labels(recipe: Recipe) -> Iterator[Hit]:
 
 
 def _weak_test(recipe: Recipe) -> Iterator[Hit]:
-    stage = recipe.last
-    for script in stage.scripts("test") if stage is not None else ():
+    for script in recipe.image_scripts("test"):
         names = {run.name for run in script.runs if run.fields}
         if names and names <= {"echo", "true", "printf", ":", "date", "export"} and not script.reading.faults:
             yield script.hit_heading(
