@@ -13,6 +13,9 @@ FILE = Path(__file__).parent / "labels.toml"
 ENOUGH = 50
 """So many findings of a rule are read; of one that has fewer, all."""
 
+READ_FILES = 436
+"""So many definition files were linted."""
+
 SETTINGS = Settings(
     site=("perlmutter-gpu", "perlmutter"),
     facts={
@@ -29,13 +32,14 @@ SETTINGS = Settings(
 _HEAD = f"""\
 # How often the linter is wrong
 
-A linter that cries wolf is switched off. So every rule was run over 437 real definition files of public repositories,
-and its findings were read: all of them, or {ENOUGH} chosen by the digests of their places. A finding is *right* where
-the fault is there and means what the rule says. What was wrong at first reading led to a narrower rule; the table has
-the rules as they are. No rule may be wrong more than once in {ENOUGH}.
+A linter that cries wolf is switched off. So every rule was run over {READ_FILES} real definition files of public
+repositories, and its findings were read: all of them, or {ENOUGH} chosen by the digests of their places. A finding is
+*right* where the fault is there and means what the rule says. What was wrong at first reading led to a narrower rule;
+the table has the rules as they are. No rule may be wrong more than once in {ENOUGH}.
 
-The places, with what makes a finding right, are in `tests/lint/labels.toml`; this page is counted from them, and the
-tests hold it to the rules: each labelled place is found again, and no rule has more places than the table says.
+The places, with what makes a finding right, are in `tests/lint/labels.toml`, from which this page is counted. The files
+are other people's, and not a part of this repository; where `SEALIFT_TEST_CORPUS` names their folder, the tests hold
+the rules to the labels: each labelled place is found again, and each rule has as many places as the table says.
 
 <!-- not run: it writes this page -->
 ```sh
@@ -90,7 +94,7 @@ def precision_page() -> str:
     silent = ", ".join(f"`{rule.id}`" for rule in RULES if rule.id not in labels)
     parts.append(
         "\n## Rules that met nothing\n\nThese found nothing in those files, so that nothing is known of how often they "
-        "are wrong but that they were silent 437 times. Planted faults and their own examples show that they find what "
-        f"they are for: {silent}.\n"
+        f"are wrong but that they were silent {READ_FILES} times. Planted faults and their own examples show that they "
+        f"find what they are for: {silent}.\n"
     )
     return "".join(parts)

@@ -11,7 +11,7 @@ import pytest
 from sealift.lint.catalogue import BY_ID
 from sealift.lint.check import lint
 from tests.ground.install import CHECKOUT
-from tests.lint.labels import ENOUGH, SETTINGS, load, precision_page
+from tests.lint.labels import ENOUGH, READ_FILES, SETTINGS, load, precision_page
 
 CORPUS = os.environ.get("SEALIFT_TEST_CORPUS")
 
@@ -37,7 +37,9 @@ def test_the_page_of_precision_is_counted_from_the_labels() -> None:
 @pytest.mark.skipif(not CORPUS, reason="SEALIFT_TEST_CORPUS names no folder")
 def test_the_rules_find_what_was_read_and_little_else() -> None:
     found: dict[str, set[str]] = defaultdict(set)
-    for path in sorted(Path(CORPUS or "").glob("defs/*.def")):
+    paths = sorted(Path(CORPUS or "").glob("defs/*.def"))
+    assert len(paths) == READ_FILES
+    for path in paths:
         report = lint(path.read_bytes(), settings=SETTINGS)
         for one in report.findings:
             found[one.rule.id].add(f"{path.stem}:{one.where.line}")
