@@ -94,6 +94,19 @@ def test_other_files_are_told_and_the_rest_is_read(here, capsys):
     assert "error: `Dockerfile` is a Dockerfile, not a definition file\n" in err
 
 
+def test_where_nothing_was_looked_at_nothing_is_said_to_be_good(here, capsys):
+    (here / "Dockerfile").write_text("FROM ubuntu\nRUN true\n")
+    assert main(["lint", "Dockerfile"]) == 3
+    assert capsys.readouterr() == (
+        "",
+        (
+            "error: `Dockerfile` is a Dockerfile, not a definition file\n"
+            "hint: build it with podman or docker and save it: podman save -o image.tar NAME\n"
+            "hint: then: Bootstrap: docker-archive, From: image.tar\n"
+        ),
+    )
+
+
 def test_a_project_has_its_settings(here, capsys):
     (here / "sealift.toml").write_text(
         '[lint]\nfail-on = "error"\nselect = ["pinning"]\n'
@@ -130,6 +143,10 @@ SETTINGS = {
     '[lint.level]\nno-help = "grave"\n': (
         "`lint.level.no-help` in `sealift.toml` is no level",
         "levels are `note`, `warning`, `error`",
+    ),
+    '[lint.level]\nsize = "error"\n': (
+        "`lint.level` in `sealift.toml` names `size`, which is no rule",
+        "see all rules: sealift lint --explain",
     ),
     '[lint]\nfail-on = "never"\n': (
         "`lint.fail-on` in `sealift.toml` is no level",
@@ -229,8 +246,9 @@ def test_a_rule_is_explained(capsys):
     assert " ".join(out.split()).count(rule.reason) == 1
     assert main(["lint", "--explain"]) == 0
     assert all(f"  {rule.id} " in capsys.readouterr().out for rule in RULES[:1])
-    assert main(["lint", "--explain", "pip-unpined"]) == 2
-    assert capsys.readouterr().err.splitlines()[1] == "hint: did you mean `pip-unpinned`?"
+    for meant in ("pip-unpinned", RULES[-1].id):
+        assert main(["lint", "--explain", meant[:-1]]) == 2
+        assert capsys.readouterr().err.splitlines()[1] == f"hint: did you mean `{meant}`?"
 
 
 def test_what_is_known_of_a_site_is_used(here, capsys):

@@ -95,7 +95,8 @@ def _show(linted: Linted) -> None:
     for file, mended in linted.mended.items():
         if mended:
             print(f"mended in {file}: {_counted(one.rule.id for one in mended)}", file=sys.stderr)
-    print(_sum(linted), file=sys.stderr)
+    if linted.reports:
+        print(_sum(linted), file=sys.stderr)
 
 
 def _counted(names: Iterable[str]) -> str:

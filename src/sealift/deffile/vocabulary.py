@@ -151,7 +151,7 @@ def dockerfile_word(word: str) -> str | None:
 
 
 _LONGEST_WORD = 100
-_MOST_WORDS = 100
+_MOST_WORDS = 250
 
 
 def is_header_keyword(key: str) -> bool:

@@ -91,7 +91,7 @@ def known(names: Iterable[str], *, where: str, families: bool = True) -> frozens
     for name in names:
         if name in BY_ID or (families and name in FAMILIES):
             continue
-        close = nearest(name, (*FAMILIES, *BY_ID))
+        close = nearest(name, (*FAMILIES, *BY_ID) if families else tuple(BY_ID))
         raise UsageError(
             f"{where} names `{name}`, which is no rule" + (" and no family" if families else ""),
             hints=((f"did you mean `{close}`?",) if close else ()) + ("see all rules: sealift lint --explain",),
