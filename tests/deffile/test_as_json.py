@@ -148,7 +148,7 @@ def test_what_is_no_definition_file() -> None:
                 "code": "not-a-definition-file",
                 "message": "`ls` is a program, not a definition file",
                 "at": None,
-                "hints": ["give the image first and the definition file second"],
+                "hints": ["see what it is: file ls"],
                 "apptainer": None,
             }
         ],

@@ -61,7 +61,7 @@ def test_what_a_file_is(start: bytes, what: str) -> None:
         (
             b"\x7fELF",
             "`a.sif` is a program, not a definition file",
-            ("give the image first and the definition file second",),
+            ("see what it is: file a.sif",),
         ),
         (
             b"FROM scratch\n",

@@ -51,7 +51,7 @@ _SAYS: dict[What, tuple[str, ...]] = {
     ),
     "squashfs": ("is a squashfs image, not a definition file", "to build from it: Bootstrap: localimage, From: {name}"),
     "ext": ("is a file system image, not a definition file", "to build from it: Bootstrap: localimage, From: {name}"),
-    "elf": ("is a program, not a definition file", "give the image first and the definition file second"),
+    "elf": ("is a program, not a definition file", "see what it is: file {name}"),
     "tar": ("is a tar archive, not a definition file", "if `docker save` made it: docker-archive:{name}"),
     "compressed": ("is compressed, not a definition file", "unpack it first: file {name}"),
     "zip": ("is a zip archive, not a definition file", "unpack it first: unzip {name}"),
