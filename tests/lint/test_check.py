@@ -87,6 +87,11 @@ def test_what_is_not_known_is_shown_as_such() -> None:
     assert [one.message for one in report.findings] == ["`…/id_rsa` is a secret: everybody who has the image has it"]
 
 
+def test_what_the_parser_says_is_said_once() -> None:
+    text = f"{HEAD}%files\n    ~/table.csv /opt/table.csv\n    /home/me/table.csv /opt/table.csv\n"
+    assert places(text, "language", "portability") == [("files-expansion", 5), ("files-from-your-machine", 6)]
+
+
 @pytest.mark.parametrize(
     "data", [b"", b"\xff\xfe\x00%post\n", b"%post\n(" * 50, b"Bootstrap: docker\n" * 40, b"%files\n'"]
 )

@@ -139,7 +139,8 @@ def _users(recipe: Recipe) -> Iterator[Hit]:
 def _host_files(recipe: Recipe) -> Iterator[Hit]:
     for stage in recipe.stages:
         for copy in stage.host_copies:
-            if _HOST_HOME.match(copy.source) and UNKNOWN not in copy.source:
+            # Of a `~`, `files-expansion` says that it depends on who builds.
+            if _HOST_HOME.match(copy.source) and UNKNOWN not in copy.source and not copy.source.startswith("~"):
                 yield recipe.hit_at(
                     copy.span,
                     f"`{short(copy.source)}` is a place on your machine: nobody else can build this file",
