@@ -61,7 +61,8 @@ def test_its_words_are_for_people(rule: Rule) -> None:
     for one in found(rule.bad, rule):
         assert not one.message.endswith(".")
         assert one.hints, one.message
-    assert rule.id in explain(rule)
+    assert explain(rule).startswith(f"{rule.id}: {rule.title}\n")
+    assert f"ignore={rule.id} " in explain(rule)
 
 
 def test_there_are_enough_and_each_once() -> None:

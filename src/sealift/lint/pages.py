@@ -42,7 +42,7 @@ def explain(rule: Rule) -> str:
         facts += f" · with --site {'NAME' if rule.site == 'any' else rule.site}"
     return "\n".join(
         (
-            f"{rule.id}: {_sentence(rule.title)}",
+            f"{rule.id}: {rule.title}",
             facts,
             "",
             *textwrap.wrap(f"Why: {rule.reason}", 100),
@@ -58,10 +58,6 @@ def explain(rule: Rule) -> str:
             *textwrap.wrap(f"To live with it: # sealift: ignore={rule.id} REASON, on the line or the one above.", 100),
         )
     )
-
-
-def _sentence(title: str) -> str:
-    return title[0].lower() + title[1:] if title[:2] not in ("MP", "CU") and not title[1].isupper() else title
 
 
 def _shown(text: str, before: str) -> list[str]:

@@ -9,7 +9,8 @@ from sealift.shell.values import Fault, Piece
 
 _BLANK = re.compile(r"(?:[ \t]|\\\n)+")
 _COMMENT = re.compile(r"#[^\n]*")
-_BARE = re.compile(r"""[^ \t\n;&|<>()\\'"$`]+""")
+BARE = re.compile(r"""[^ \t\n;&|<>()\\'"$`]+""")
+"""Text of a word that stands for itself."""
 _REST_OF_LINE = re.compile(
     r"""(?:[^\n\\'"#]|\\[^\n]|\\\n|'[^']*'|"(?:[^"\\]|\\.|\\\n)*"|(?<![ \t])#|["'])*(?:(?<=[ \t])#[^\n]*)?"""
 )
@@ -72,7 +73,7 @@ class Cursor:
 
     def bare(self) -> str:
         """The next word where nothing in it is quoted or expanded, else ""; it is not passed."""
-        found = _BARE.match(self.text, self.at, self.stop)
+        found = BARE.match(self.text, self.at, self.stop)
         if found is None:
             return ""
         behind = self.text[found.end() : min(found.end() + 3, self.stop)]

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from sealift.shell.cursor import Cursor, Wrong
+from sealift.shell.cursor import BARE, Cursor, Wrong
 from sealift.shell.values import HereDocument, Literal, Parameter, Part, Quote, Script, Substitution, Sum, Word
 
-_PLAIN = re.compile(r"""[^ \t\n;&|<>()\\'"$`]+""")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-]")
 _IN_BRACES = re.compile(r"([!#]?)([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!-])(\[)?")
 _OPERATOR = re.compile(r":[-=?+]|[-=?+]|##|#|%%|%|//|/#|/%|/|\^\^|\^|,,|,|@|:")
@@ -97,7 +96,7 @@ def _merged(parts: list[Part]) -> list[Part]:
 def _unquoted(cursor: Cursor, script: ReadScript, *, parentheses: bool) -> list[Part] | None:
     """What stands next in a word, outside quotes; None where the word ends."""
     text, start = cursor.text, cursor.at
-    plain = _PLAIN.match(text, start, cursor.stop)
+    plain = BARE.match(text, start, cursor.stop)
     if plain:
         cursor.at = plain.end()
         return [Literal(text=plain[0], start=start, end=cursor.at)]
