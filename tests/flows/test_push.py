@@ -413,6 +413,42 @@ class TestBreaks:
             assert how(done)[0] == "there"
             assert sha256(manifest(target)) == done["digest"]
 
+    @pytest.mark.parametrize("scheme", ["docker", "oras"])
+    def test_a_missing_login_is_said_before_an_image_is_made(
+        self, sealift, definition: str, between: Between, tmp_path: Path, scheme: str
+    ) -> None:
+        assert sealift("build", "image.sif", definition).code == 0
+        between.asked.clear()
+        between.instead = lambda asked: (
+            Answer(status=401, headers={"WWW-Authenticate": "Basic realm=r"}) if asked.method == "POST" else None
+        )
+        done = sealift("push", "image.sif", f"{scheme}://{between.host}/me/early:1")
+        assert (done.code, done.out) == (4, "")
+        assert done.err == (
+            f"error: `{between.host}` wants a login for `{between.host}/me/early`; or it does not exist\n"
+            "hint: look for a typing error in the name\n"
+            f"hint: docker login {between.host}\n"
+            "hint: or: export APPTAINER_DOCKER_USERNAME=… APPTAINER_DOCKER_PASSWORD=…\n"
+        )
+        assert [(one.method, one.path) for one in between.asked if one.path.startswith("/v2/me")] == [
+            ("POST", "/v2/me/early/blobs/uploads/")
+        ]
+        assert [path for path in (tmp_path / "cache" / "layers").rglob("*") if path.is_file()] == []
+
+    def test_a_real_registry_gives_up_the_upload_that_was_the_question(
+        self, sealift, definition: str, between: Between
+    ) -> None:
+        assert sealift("build", "image.sif", definition).code == 0
+        between.asked.clear()
+        pushed(sealift, "image.sif", f"docker://{between.host}/me/asked:1")
+        first, second, *_ = (one for one in between.asked if one.path.startswith("/v2/me"))
+        assert (first.method, first.path) == ("POST", "/v2/me/asked/blobs/uploads/")
+        assert second.method == "DELETE"
+        status = urllib.request.Request(f"http://{between.host}{second.path}")
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(status)
+        assert caught.value.code == 404
+
     def test_nothing_is_sent_twice(self, sealift, image: str, between: Between) -> None:
         target = f"docker://{between.host}/me/twice:1"
         pushed(sealift, image, target)

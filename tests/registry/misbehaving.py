@@ -296,6 +296,9 @@ class Uploads:
             return None
         if seen.method == "GET":
             return Reply(status=204, headers=self._where(name))
+        if seen.method == "DELETE":
+            del self.sessions[name]
+            return Reply(status=204)
         if seen.method == "PATCH":
             first = int(seen.headers["content-range"].partition("-")[0])
             if first != len(data) or query["state"] != str(first):

@@ -398,11 +398,29 @@ def test_refusals_are_explained(
 ) -> None:
     no = Reply(status=status, body=b'{"errors":[{"code":"X","message":"no"}]}')
     server.handlers.insert(0, lambda seen: no if seen.method == "POST" else None)
-    with pytest.raises(FetchError) as caught:
-        repository.upload(content())
-    assert type(caught.value) is kind
-    assert caught.value.message == message.replace("HOST", server.host)
-    assert caught.value.hints == tuple(hint.replace("HOST", server.host) for hint in hints)
+    for ask in (repository.check_push, lambda: repository.upload(content())):
+        with pytest.raises(FetchError) as caught:
+            ask()
+        assert type(caught.value) is kind
+        assert caught.value.message == message.replace("HOST", server.host)
+        assert caught.value.hints == tuple(hint.replace("HOST", server.host) for hint in hints)
+
+
+def test_whether_one_may_push_is_asked_and_leaves_no_upload(
+    repository: Repository, server: Server, uploads: Uploads
+) -> None:
+    repository.check_push()
+    assert shown(server) == ["POST …", "DELETE …1?state=0"]
+    assert (uploads.sessions, uploads.blobs, uploads.manifests) == ({}, {}, {})
+
+
+@pytest.mark.parametrize("status", [403, 404, 405, 503])
+def test_a_registry_that_gives_up_no_upload_can_be_pushed_to(
+    repository: Repository, server: Server, status: int
+) -> None:
+    server.fault("uploads/1", Reply(status=status))
+    repository.check_push()
+    assert shown(server) == ["POST …", "DELETE …1?state=0"]
 
 
 class TestTokens:

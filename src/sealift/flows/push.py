@@ -6,14 +6,14 @@ import os
 import shlex
 from dataclasses import replace
 
-from sealift.core.reference import OrasSource, Reference, parse_source
+from sealift.core.reference import LayoutArchiveSource, LayoutSource, OrasSource, Reference, parse_source
 from sealift.deffile.sniff import refuse_other_files
 from sealift.errors import UsageError
 from sealift.flows.definitions import read_spec
 from sealift.flows.destinations import Destination, EngineStore, parse_destination
 from sealift.flows.ociimages import in_ocis_words, opened_to_send
 from sealift.flows.pushed import note_pushed
-from sealift.flows.registryout import layer_blobs, send
+from sealift.flows.registryout import check_push, layer_blobs, send
 from sealift.flows.requests import BuildRequest, Pushed, PushRequest, Sent
 from sealift.flows.stored import stored_image
 from sealift.flows.targets import Target, check_target
@@ -43,6 +43,7 @@ def push(request: PushRequest) -> Pushed:
     )
     with open_workshop(asked) as shop:
         with shop.watch.measure("push"):
+            _ask_first(shop, destination)
             if isinstance(destination, OrasSource):
                 from sealift.flows.orasout import push_sif
 
@@ -59,6 +60,15 @@ def push(request: PushRequest) -> Pushed:
             seconds=dict(shop.watch.seconds),
             warnings=tuple(shop.warnings),
         )
+
+
+def _ask_first(shop: Workshop, destination: Destination) -> None:
+    """Where an image has to be made for a registry, that takes minutes: whether it is wanted there is known before."""
+    made_of_layers = isinstance(parse_source(shop.request.spec), Reference | LayoutSource | LayoutArchiveSource)
+    if isinstance(destination, OrasSource):
+        check_push(shop, destination.reference)
+    elif isinstance(destination, Reference) and not made_of_layers:
+        check_push(shop, destination)
 
 
 def _push_layers(shop: Workshop, destination: Reference | EngineStore | Target) -> Pushed:

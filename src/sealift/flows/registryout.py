@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from io import BytesIO
@@ -51,6 +51,21 @@ def layer_blobs(layers: tuple[ImageLayer, ...]) -> tuple[Blob, ...]:
     return tuple(blobs.values())
 
 
+def check_push(shop: Workshop, target: Reference) -> None:
+    """FetchError's kinds where nobody, or not we, may push to `target`: asked before an image is made for it."""
+    with _opened(shop, target, threading.Event()) as repository:
+        repository.check_push()
+
+
+@contextlib.contextmanager
+def _opened(shop: Workshop, target: Reference, cancelled: threading.Event) -> Iterator[Repository]:
+    from sealift.bases.open import Network, opened_registry
+
+    network = Network(env=shop.request.environment, insecure=shop.request.insecure)
+    with opened_registry(network, cancelled, shop.events) as (registry, _):
+        yield registry.repository(target)
+
+
 def send(
     shop: Workshop, target: Reference, blobs: tuple[Blob, ...], config: Document, manifest: Document
 ) -> tuple[Sent, ...]:
@@ -58,12 +73,8 @@ def send(
 
     A reader sees what was there before, or all of it. What arrived before a failure is not sent again.
     """
-    from sealift.bases.open import Network, opened_registry
-
     cancelled = threading.Event()
-    network = Network(env=shop.request.environment, insecure=shop.request.insecure)
-    with opened_registry(network, cancelled, shop.events) as (registry, _):
-        repository = registry.repository(target)
+    with _opened(shop, target, cancelled) as repository:
         digest = sha256(manifest.data)
         if repository.digest_of(digest) == digest:
             done = tuple(Sent(digest=each.content.digest, size=each.content.size, how="there") for each in blobs)

@@ -6,6 +6,7 @@ blob       HEAD  blobs/DIGEST                      is it there?
            PUT   LOCATION&digest=DIGEST            a small blob, or the end of a large one
            PATCH LOCATION, Content-Range: N-M      the next piece of a large one
            GET   LOCATION                          204, Range: 0-N: how far it came, after a break
+           DELETE LOCATION                         an upload is given up
 manifest   PUT   manifests/TAG
 
 Not every registry takes pieces: one that refuses them is sent the blob whole, in one request.
@@ -78,6 +79,25 @@ class Repository:
                 return parse_digest(response.headers.get("docker-content-digest", ""))
             except ValueError:
                 return None
+
+    def check_push(self) -> None:
+        """Raise what the registry says to those who may not push here: an upload is begun, and given up at once.
+
+        Giving up is no part of the specification: a registry that does not know it forgets the upload by itself.
+        """
+        retries = self.retries()
+        with contextlib.closing(self.begin("blobs/uploads/", retries, (202,))) as answer:
+            location = urljoin(answer.url, answer.headers.get("location", ""))
+        with contextlib.suppress(FetchError):
+            self.once("DELETE", location, retries, accept=(200, 202, 204)).close()
+
+    def begin(self, path: str, retries: Retries, accept: tuple[int, ...]) -> Response:
+        """The answer to one who wants to send a blob."""
+        while True:
+            try:
+                return self.once("POST", path, retries, accept=accept)
+            except (BrokenError, BusyError) as error:
+                pause(retries, error)
 
     def upload(
         self, content: Content, *, found_in: str = "", advanced: Callable[[int], None] = lambda _amount: None
@@ -211,13 +231,7 @@ class _Sending:
         return self._begun("blobs/uploads/", (202,))
 
     def _begun(self, path: str, accept: tuple[int, ...]) -> str:
-        while True:
-            try:
-                answer = self._repository.once("POST", path, self._retries, accept=accept)
-                break
-            except (BrokenError, BusyError) as error:
-                pause(self._retries, error)
-        with contextlib.closing(answer):
+        with contextlib.closing(self._repository.begin(path, self._retries, accept)) as answer:
             if answer.status == 201:
                 return ""
             least = answer.headers.get("oci-chunk-min-length", "")
