@@ -9,10 +9,12 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from sealift.core.launch import LaunchPlan
 from sealift.core.reference import parse_reference
 from sealift.engines import choose
 from sealift.engines.clean import surroundings
@@ -49,10 +51,17 @@ def call(env: dict[str, str], *arguments: str | Path, stdin: bytes = b"") -> sub
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What a test sets is what the command is started with; nothing says that this is a known site, nor one's own."""
+    """What a test sets is what the command is started with; nothing says that this is a known site, nor one's own.
+    What would be started in this process is not: a refusal that is lost would end the tests in silence.
+    """
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setattr(caller, "started_with", lambda: dict(os.environ))
     monkeypatch.delenv("NERSC_HOST", raising=False)
+
+    def execve(program: str, *_: object) -> None:
+        raise AssertionError(f"`{program}` would have taken the place of the tests")
+
+    monkeypatch.setattr(os, "execve", execve)
 
 
 @pytest.fixture
@@ -173,11 +182,34 @@ def test_binds_begin_at_the_root(sealift, noted: None, tmp_path: Path):
     assert f"--container-mounts={here}/data:/data,{here}/up:/up" in words(done.out)
 
 
-def test_plain_http_stays_in_the_line(sealift):
-    flags = ("--print", "--engine", "embedded", "--no-https")
+def test_plain_http_and_logins_stay_in_the_line(sealift):
+    Path("my auth.json").write_text("{}")
+    flags = ("--print", "--engine", "embedded", "--no-https", "--authfile", "my auth.json")
     for image in ("docker://127.0.0.1:1/me/app:1", "oras://127.0.0.1:1/me/app:1"):
         done = sealift("exec", *flags, image, "ls")
-        assert words(done.out) == ["sealift", "exec", "--engine", "embedded", "--no-https", image, "ls"]
+        assert words(done.out) == [
+            *("sealift", "exec", "--engine", "embedded", "--no-https", "--authfile=my auth.json", image, "ls")
+        ]
+
+
+def test_logins_are_handed_to_engines_that_fetch_by_themselves(sealift, noted: None):
+    Path("my auth.json").write_text("{}")
+    flags = ("--print", "--engine", "podman-hpc", "--site", "perlmutter", *APART)
+    image = ("docker://me/app:1", "ls")
+    plain, done = sealift("exec", *flags, *image), sealift("exec", *flags, "--authfile", "my auth.json", *image)
+    assert (done.code, done.err, done.out) == (0, "", f"REGISTRY_AUTH_FILE='my auth.json' {plain.out}")
+
+
+def test_logins_do_not_enter_the_container(sealift, image: Path, monkeypatch: pytest.MonkeyPatch):
+    handed = list[Mapping[str, str]]()
+
+    def start(_plan: LaunchPlan, *, env: Mapping[str, str], **_: object) -> int:
+        handed.append(env)
+        return 0
+
+    monkeypatch.setattr("sealift.flows.run.start", start)
+    assert sealift("exec", "--engine", "embedded", "--authfile", "auth.json", image, "ls").code == 0
+    assert handed == [dict(os.environ)]
 
 
 @pytest.mark.parametrize(
@@ -374,6 +406,13 @@ def test_what_the_user_names_enters_where_nothing_else_does(sealift, image: Path
         (
             ("--engine", "docker", "--print", "--communication", "mpich", "docker://me/app:1", "ls"),
             "error: `--communication mpich` is not known\nhint: one of none, mpi, gpu-mpi, nccl, openmpi\n",
+        ),
+        (
+            ("--engine", "embedded", "--authfile", "no such", "docker://127.0.0.1:1/me/app:1", "ls"),
+            (
+                "error: there is no file `no such` with logins\n"
+                "hint: write one: podman login --authfile 'no such' REGISTRY\n"
+            ),
         ),
         (
             ("--engine", "edf", "docker://me/app:1", "ls"),

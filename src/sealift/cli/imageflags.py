@@ -73,15 +73,19 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
+def check_authfile(path: str) -> None:
+    if not os.path.isfile(path):
+        raise UsageError(
+            f"there is no file `{path}` with logins",
+            hints=(f"write one: podman login --authfile {shlex.quote(path)} REGISTRY",),
+        )
+
+
 def registry_environment(options: argparse.Namespace, environment: Mapping[str, str]) -> Mapping[str, str]:
     """The caller's environment, with what the options say of logins."""
     added: dict[str, str] = {}
     if options.authfile is not None:
-        if not os.path.isfile(options.authfile):
-            raise UsageError(
-                f"there is no file `{options.authfile}` with logins",
-                hints=(f"write one: podman login --authfile {options.authfile} REGISTRY",),
-            )
+        check_authfile(options.authfile)
         added["REGISTRY_AUTH_FILE"] = options.authfile
     if options.docker_host is not None:
         added["APPTAINER_DOCKER_HOST"] = options.docker_host

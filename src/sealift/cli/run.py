@@ -46,9 +46,11 @@ def run_command(
         print(help_text(verb, command))
         return 0
     plan = launch_plan(verb, parsed, command=command)
-    environment = started_with()
-    if authfile := parsed.value("authfile"):
-        environment["REGISTRY_AUTH_FILE"] = str(authfile)
+    authfile = str(parsed.value("authfile") or "")
+    if authfile and plan.image.startswith(("docker://", "oras://")):
+        from sealift.cli.imageflags import check_authfile
+
+        check_authfile(authfile)
     verbose, quiet = verbose or bool(parsed.value("verbose")), quiet or bool(parsed.value("quiet"))
 
     def take(event: Event) -> None:
@@ -58,8 +60,9 @@ def run_command(
     return run(
         plan,
         engine=str(parsed.value("engine") or engine),
-        environment=environment,
+        environment=started_with(),
         insecure=bool(parsed.value("insecure")),
+        authfile=authfile,
         site=str(parsed.value("site") or ""),
         safe=bool(parsed.value("safe")),
         show=print if parsed.value("print") else None,

@@ -39,12 +39,15 @@ def start_elsewhere(
     site: str = "",
     show: bool = False,
     insecure: bool = False,
+    authfile: str = "",
     events: Events,
 ) -> str:
     """Become `engine` with `plan`, or give its command line (its environment file, for `edf`) when it is to be shown.
 
     UsageError for what the engine cannot do, HostError where it is not installed.
     """
+    if authfile:
+        environment = {**environment, "REGISTRY_AUTH_FILE": authfile}
     profile = _site(site, engine, environment)
     plan = _with_env_files(_with_whole_paths(plan), environment)
     caller = _caller(plan, environment)
@@ -61,6 +64,9 @@ def start_elsewhere(
     words = _words(wish, image, caller)
     if isinstance(words, str):
         return words
+    if authfile:
+        # Podman reads it, too.
+        words = replace(words, added=(*words.added, "REGISTRY_AUTH_FILE"))
     if not show:
         events(Said(text=words.line(), level="debug"))
         hand_over(words)
@@ -111,6 +117,7 @@ def shown(
     *,
     site: Callable[[], Profile | None] = nowhere,
     insecure: bool = False,
+    authfile: str = "",
 ) -> str:
     """The command line of Apptainer or Singularity; the embedded engine has none but our own."""
     from sealift.engines.apptainer import command_line
@@ -119,8 +126,9 @@ def shown(
     choice = choose(engine, env=environment, site=site)
     if plan.communication != "none":
         refuse_communication(plan, choice.engine)
-    if insecure and plan.image.startswith(("docker://", "oras://")):
-        plan = replace(plan, engine_hints=(*plan.engine_hints, "--no-https"))
+    if plan.image.startswith(("docker://", "oras://")):
+        how = (*(["--no-https"] if insecure else []), *([f"--authfile={authfile}"] if authfile else []))
+        plan = replace(plan, engine_hints=(*plan.engine_hints, *how))
     if choice.engine == "embedded":
         started = command_line(plan, name="apptainer", program="sealift", env=environment)
         return replace(started, argv=("sealift", plan.action, "--engine", "embedded", *started.argv[2:])).line()

@@ -25,6 +25,7 @@ def run(
     engine: str,
     environment: Mapping[str, str],
     insecure: bool = False,
+    authfile: str = "",
     site: str = "",
     safe: bool = False,
     show: Callable[[str], object] | None = None,
@@ -32,9 +33,10 @@ def run(
 ) -> int:
     """Run `plan` on `engine` (`auto` chooses); this process becomes the program, so most calls do not return.
 
-    `environment` is the caller's as it was handed to this process. `insecure` allows plain HTTP for registries. `safe`
-    keeps out what does harm inside. `show` is given the engine's command line, and nothing is run. `site` names
-    the site, which tells how engines are called; without it the one where this runs is looked for.
+    `environment` is the caller's as it was handed to this process. `insecure` allows plain HTTP for registries,
+    `authfile` has the logins for them. `safe` keeps out what does harm inside. `show` is given the engine's command
+    line, and nothing is run. `site` names the site, which tells how engines are called; without it the one where this
+    runs is looked for.
     """
     if engine in CLEAN_ENGINES or safe or show is not None or plan.passed:
         # What few starts ask for; the others do not pay for it.
@@ -42,7 +44,14 @@ def run(
 
         if engine in CLEAN_ENGINES:
             text = elsewhere.start_elsewhere(
-                plan, engine, environment, site=site, show=show is not None, insecure=insecure, events=events
+                plan,
+                engine,
+                environment,
+                site=site,
+                show=show is not None,
+                insecure=insecure,
+                authfile=authfile,
+                events=events,
             )
             if show is not None:
                 show(text.rstrip("\n"))
@@ -53,9 +62,11 @@ def run(
             plan = elsewhere.with_passed(plan, environment)
         if show is not None:
             place = _place(site, environment, engine)
-            show(elsewhere.shown(plan, engine, environment, site=place, insecure=insecure))
+            show(elsewhere.shown(plan, engine, environment, site=place, insecure=insecure, authfile=authfile))
             return 0
-    plan = replace(plan, image=local_image(plan.image, environment, events, insecure=insecure))
+    # The program inside is not told of the logins.
+    fetching = {**environment, "REGISTRY_AUTH_FILE": authfile} if authfile else environment
+    plan = replace(plan, image=local_image(plan.image, fetching, events, insecure=insecure))
 
     def unpack(image: RootImage) -> str:
         from sealift.flows.unpacking import unpacked
