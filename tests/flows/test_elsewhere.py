@@ -585,7 +585,13 @@ def busybox() -> str:
 @pytest.mark.slow
 @pytest.mark.needs("root", "docker", "busybox")
 def test_docker_runs_a_sif_as_apptainer_does(built: Path, docker: services.Docker, open_folder: Path):
-    env = {**os.environ, "DOCKER_HOST": docker.endpoint, "PYTHONPATH": "/x", "NCCL_DEBUG": "INFO"}
+    env = {
+        **os.environ,
+        "DOCKER_HOST": docker.endpoint,
+        "PYTHONPATH": "/x",
+        "NCCL_DEBUG": "INFO",
+        "TOKEN": "a 'b'\n$c",
+    }
 
     def run(*arguments: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         return call(env, *arguments, stdin=stdin)
@@ -599,6 +605,11 @@ def test_docker_runs_a_sif_as_apptainer_does(built: Path, docker: services.Docke
     assert (done.returncode, done.stdout) == (7, f"hello there:INFO::1\n{open_folder}\nin\n".encode()), done.stderr
     assert (open_folder / "made").read_text() == "x\n"
     assert b"giving" in done.stderr
+    # Its environment is the caller's, where the value is taken from; its command line is for everybody to read.
+    done = run("exec", "--engine", "docker", "--pass", "TOK*", "-v", built, "/bin/sh", "-c", 'echo "$TOKEN"')
+    assert (done.returncode, done.stdout) == (0, b"a 'b'\n$c\n"), done.stderr
+    (line,) = (each for each in done.stderr.decode().splitlines() if " run --rm " in each)
+    assert "--env TOKEN --env" in line
     done = run("run", "--engine", "docker", "-B", f"{open_folder}:/data:ro", built, "a", "b c")
     assert (done.returncode, done.stdout, done.stderr) == (9, b"ran a b c\n", b"")
     done = run("exec", "--engine", "docker", built, "/bin/sh", "-c", "echo > /bin/new")
@@ -645,6 +656,7 @@ def test_podman_runs_a_sif_for_an_ordinary_user(built: Path, open_folder: Path, 
             "XDG_RUNTIME_DIR": runtime,
             "CONTAINERS_CONF": str(open_folder / "containers.conf"),
             "NCCL_DEBUG": "INFO",
+            "TOKEN": "a 'b'\n$c",
         }
 
         def run(*arguments: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -659,6 +671,8 @@ def test_podman_runs_a_sif_for_an_ordinary_user(built: Path, open_folder: Path, 
             uid = (open_folder / "app.sif").stat().st_uid
             assert (done.returncode, done.stdout) == (7, f"hello there:INFO\n{uid}\nin\n".encode()), done.stderr
             assert (open_folder / "made").stat().st_uid == uid
+            done = run("exec", "--engine", "podman", "--pass", "TOK*", built, "/bin/sh", "-c", 'echo "$TOKEN"')
+            assert (done.returncode, done.stdout) == (0, b"a 'b'\n$c\n"), done.stderr
             contained = 'echo > "$HOME/new" && busybox pwd && echo "$LD_LIBRARY_PATH"'
             wanted = ("--contain", "--env", "LD_LIBRARY_PATH=/mine")
             done = run("exec", "--engine", "podman", *wanted, built, "/bin/sh", "-c", contained)

@@ -350,6 +350,10 @@ class TestPodmanHpc:
         # On another node there is nothing but what is squashed.
         call("podman-hpc", "--squash-dir", f"{built}/none", "rmi", "localhost/stored:1")
         assert call("podman-hpc", "run", "--rm", "localhost/stored:1", "a", "b c").stdout == RAN
+        wanted = ("--engine", "podman-hpc", "--site", "perlmutter-cpu", "--contain", "--no-home")
+        inside = ("--pass", "TOKEN,XDG_*", "podman-hpc:stored:1", "sh", "-c", 'echo "$TOKEN"; echo "$XDG_RUNTIME_DIR"')
+        said = call("sealift", "exec", *wanted, *inside, TOKEN="a 'b'\n$c", XDG_RUNTIME_DIR="/run/user/7").stdout
+        assert said == b"a 'b'\n$c\n/run/user/7\n"
         again = json.loads(call("sealift", "push", "--json", "image.sif", "podman-hpc:stored:1").stdout)
         assert again["unchanged"]
 

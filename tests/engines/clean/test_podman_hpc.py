@@ -247,6 +247,7 @@ def switched(flags: Sequence[str]) -> list[str]:
     ("fields", "flags", "command"),
     [
         ({}, [], ("python", "train.py")),
+        ({"passed": ("OMP_*",)}, [], ("python", "train.py")),
         ({"nv": True}, ["--gpu"], ("python", "train.py", "--gpu", "--home", "--help", "--", "-x")),
         ({"nv": True, "communication": "nccl"}, ["--gpu", "--nccl"], ("python", "train.py", "--mpi")),
     ],
@@ -276,6 +277,7 @@ def test_what_podman_is_told(
     ("fields", "flags"),
     [
         ({"communication": "mpi"}, ["--mpi"]),
+        ({"communication": "mpi", "passed": ("OMP_*",)}, ["--mpi"]),
         ({"nv": True, "communication": "gpu-mpi"}, ["--gpu", "--cuda-mpi"]),
         ({"communication": "openmpi"}, ["--openmpi-pmi2"]),
     ],

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sealift.core.launch import Bind
-from sealift.engines.clean.surroundings import compose, library_path, ordered_plainly, passes
+from sealift.engines.clean.surroundings import compose, env_words, library_path, ordered_plainly, passes
 from tests.engines.clean.world import AROUND, CACHES, caller, plan, site
 
 
@@ -43,6 +43,18 @@ from tests.engines.clean.world import AROUND, CACHES, caller, plan, site
 )
 def test_which_variables_of_the_host_enter(name: str, enters: bool) -> None:
     assert passes(name) is enters
+
+
+def test_what_the_user_names_shows_no_value_in_the_command_line() -> None:
+    host = caller(
+        TOKEN="secret", WANDB_KEY="hidden", OTHER="1", XDG_RUNTIME_DIR="/run/user/1000", SEALIFT_PASS="WANDB_*"
+    )
+    wanted = plan(passed=("TOKEN", "OTHER", "XDG_*"), env={"OTHER": "2"})
+    variables = {name: host.env[name] for name in ("OMP_NUM_THREADS", "TOKEN", "WANDB_KEY", "XDG_RUNTIME_DIR")}
+    assert env_words(variables | {"OTHER": "2"}, wanted, host) == [
+        *("--env", "OMP_NUM_THREADS=8", "--env", "TOKEN", "--env", "WANDB_KEY"),
+        *("--env", "XDG_RUNTIME_DIR=/run/user/1000", "--env", "OTHER=2"),
+    ]
 
 
 def test_a_plain_plan() -> None:

@@ -14,7 +14,7 @@ from sealift.core.launch import Bind, LaunchPlan
 from sealift.engines.clean.image import LIBRARY_PATH, StoredImage, inner_command
 from sealift.engines.clean.inside import script
 from sealift.engines.clean.refusals import APART, refuse
-from sealift.engines.clean.surroundings import SHARED, Caller, compose
+from sealift.engines.clean.surroundings import SHARED, Caller, compose, env_words
 from sealift.engines.environment import FAMILIES, voices
 from sealift.engines.started import Started
 from sealift.errors import UsageError
@@ -95,7 +95,7 @@ def command_line(
         entry, command = inner_command(plan, replace(image, prepared=False))
         path = around.library_path("", image.library_path)
         variables = dict(around.env) | ({LIBRARY_PATH: path} if path else {})
-    argv += [word for key, value in variables.items() for word in ("--env", f"{key}={value}")]
+    argv += env_words(variables, plan, caller)
     if entry:
         argv += ["--entrypoint", entry]
     return Started(argv=(*argv, image.reference, *command), env=caller.env)

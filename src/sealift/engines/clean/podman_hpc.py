@@ -17,7 +17,7 @@ from sealift.engines.clean.communication import recipe, site_flags
 from sealift.engines.clean.docker import show_mount
 from sealift.engines.clean.image import ACTIONS, LIBRARY_PATH, StoredImage, inner_command, words_of
 from sealift.engines.clean.refusals import APART, refuse
-from sealift.engines.clean.surroundings import Caller, Surroundings, compose
+from sealift.engines.clean.surroundings import Caller, Surroundings, compose, env_words
 from sealift.engines.started import Started
 from sealift.sites.profile import Profile
 
@@ -65,7 +65,7 @@ def command_line(
     if path:
         # Each module of it sets a value of its own; the last one counts, and this one comes last.
         variables[LIBRARY_PATH] = path
-    argv += [word for key, value in variables.items() for word in ("--env", f"{key}={value}")]
+    argv += env_words(variables, plan, caller)
     entry, command = _inner(plan, image, around, settle=bool(path), shared=needs_srun(flags))
     if entry:
         argv += ["--entrypoint", entry]

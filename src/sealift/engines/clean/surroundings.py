@@ -75,11 +75,11 @@ def load_rules() -> Mapping[str, Any]:
 def passes(name: str, named: Sequence[str] = ()) -> bool:
     """Does this variable of the host enter? Those `named` by the user do, whatever the rules say."""
     rules = load_rules()
-    if any(fnmatch.fnmatchcase(name, each) for each in named):
-        return True
-    return any(fnmatch.fnmatchcase(name, each) for each in rules["passed"]) and not any(
-        fnmatch.fnmatchcase(name, each) for each in rules["kept_out"]
-    )
+    return _matches(name, named) or (_matches(name, rules["passed"]) and not _matches(name, rules["kept_out"]))
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, each) for each in patterns)
 
 
 def harmful() -> tuple[str, ...]:
@@ -90,6 +90,24 @@ def harmful() -> tuple[str, ...]:
 def named_variables(plan: LaunchPlan, caller: Mapping[str, str]) -> tuple[str, ...]:
     """The further variables that the user names, as patterns."""
     return (*plan.passed, *(name.strip() for name in caller.get(PASSED_TOO, "").split(",") if name.strip()))
+
+
+def env_words(variables: Mapping[str, str], plan: LaunchPlan, caller: Caller) -> list[str]:
+    """`--env` for each of them, as Docker and Podman have it.
+
+    Everybody on the machine can read a command line. What the user names of the host's is often a secret: it stands
+    there by its name alone, and the engine takes the value from its own environment, which is the caller's.
+    """
+    named = named_variables(plan, caller.env)
+    words = []
+    for name, value in variables.items():
+        alone = value == caller.env.get(name) and _matches(name, named) and name not in _CHANGED
+        words += ["--env", name if alone else f"{name}={value}"]
+    return words
+
+
+_CHANGED = frozenset(("XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"))
+"""What podman-hpc gives Podman with other values than it has itself."""
 
 
 def compose(plan: LaunchPlan, caller: Caller, site: Profile | None) -> Surroundings:
