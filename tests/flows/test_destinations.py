@@ -171,3 +171,16 @@ def test_layers_that_are_there_are_not_made_anew(sealift, small_layout: Path, fl
             f"hint: or make other layers: sealift build image.sif oci:{small_layout}\n"
         ),
     )
+
+
+@pytest.mark.parametrize("flags", [("--compression", "zstd:3"), ("--layers", "steps")])
+def test_a_sif_goes_as_it_is(sealift, small_layout: Path, flags: tuple[str, str]) -> None:
+    done = sealift("push", *flags, f"oci:{small_layout}", "oras://127.0.0.1:1/app:1")
+    assert (done.code, done.err) == (
+        2,
+        (
+            f"error: `{flags[0]}`: `oras://` sends the SIF as it is\n"
+            f"hint: leave out {flags[0]}\n"
+            f"hint: or make another one: sealift build --compression zstd:3 image.sif oci:{small_layout}\n"
+        ),
+    )

@@ -413,16 +413,22 @@ class TestBreaks:
             assert how(done)[0] == "there"
             assert sha256(manifest(target)) == done["digest"]
 
-    @pytest.mark.parametrize("scheme", ["docker", "oras"])
+    @pytest.mark.parametrize(("image", "scheme"), [("image.sif", "docker"), ("oci:img:1", "oras")])
     def test_a_missing_login_is_said_before_an_image_is_made(
-        self, sealift, definition: str, between: Between, tmp_path: Path, scheme: str
+        self, sealift, image: str, definition: str, between: Between, tmp_path: Path, scheme: str
     ) -> None:
         assert sealift("build", "image.sif", definition).code == 0
-        between.asked.clear()
+        write_layout(Path("img"), [tar(busybox())], tag="1")
+
+        def made() -> list[Path]:
+            paths = (path for kind in ("layers", "images") for path in (tmp_path / "cache" / kind).rglob("*"))
+            return sorted(path for path in paths if path.is_file())
+
+        earlier = made()
         between.instead = lambda asked: (
             Answer(status=401, headers={"WWW-Authenticate": "Basic realm=r"}) if asked.method == "POST" else None
         )
-        done = sealift("push", "image.sif", f"{scheme}://{between.host}/me/early:1")
+        done = sealift("push", image, f"{scheme}://{between.host}/me/early:1")
         assert (done.code, done.out) == (4, "")
         assert done.err == (
             f"error: `{between.host}` wants a login for `{between.host}/me/early`; or it does not exist\n"
@@ -433,7 +439,7 @@ class TestBreaks:
         assert [(one.method, one.path) for one in between.asked if one.path.startswith("/v2/me")] == [
             ("POST", "/v2/me/early/blobs/uploads/")
         ]
-        assert [path for path in (tmp_path / "cache" / "layers").rglob("*") if path.is_file()] == []
+        assert made() == earlier
 
     def test_a_real_registry_gives_up_the_upload_that_was_the_question(
         self, sealift, definition: str, between: Between

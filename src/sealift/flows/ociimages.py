@@ -7,13 +7,12 @@ base they were built on, where they can be had, and one of all else.
 from __future__ import annotations
 
 import contextlib
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from sealift.core.epoch import choose_epoch
 from sealift.core.reference import ImageSource, OciSource, OrasSource, Reference, parse_source
-from sealift.errors import ImageError, UsageError
+from sealift.errors import ImageError
 from sealift.flows.base import Base, fetch_base, open_local_image
 from sealift.flows.ready import Ready
 from sealift.flows.returning import ready_as_it_was
@@ -39,7 +38,6 @@ def opened_to_send(shop: Workshop, text: str) -> Iterator[Sendable]:
     """The image that `text` names, for the architecture of the workshop. ImageError, FetchError's kinds."""
     source = parse_source(text)
     if source is not None and not isinstance(source, OrasSource):
-        _check_as_it_is(shop, text)
         with _copied(shop, source) as image:
             yield Sendable(image=image, tree=_noted_tree(image.manifest))
         return
@@ -66,16 +64,6 @@ def _local(shop: Workshop, source: ImageSource | None, text: str) -> Base:
     if source is not None:
         return fetch_base(shop, source)
     return open_local_image(shop, text)
-
-
-def _check_as_it_is(shop: Workshop, text: str) -> None:
-    asked = {"--compression": shop.request.compression, "--layers": shop.request.layers != "one"}
-    for flag, given in asked.items():
-        if given:
-            raise UsageError(
-                f"`{flag}`: `{text}` is made of layers already, which are sent as they are",
-                hints=(f"leave out {flag}", f"or make other layers: sealift build image.sif {shlex.quote(text)}"),
-            )
 
 
 @contextlib.contextmanager

@@ -31,6 +31,7 @@ def push(request: PushRequest) -> Pushed:
     if isinstance(destination, Target):
         check_target(destination, force=request.force)
     _check_image(request)
+    _check_flags(request, destination)
     asked = BuildRequest(
         target="",
         spec=request.image,
@@ -64,10 +65,11 @@ def push(request: PushRequest) -> Pushed:
 
 def _ask_first(shop: Workshop, destination: Destination) -> None:
     """Where an image has to be made for a registry, that takes minutes: whether it is wanted there is known before."""
-    made_of_layers = isinstance(parse_source(shop.request.spec), Reference | LayoutSource | LayoutArchiveSource)
-    if isinstance(destination, OrasSource):
+    source = parse_source(shop.request.spec)
+    if isinstance(destination, OrasSource) and source is not None:
         check_push(shop, destination.reference)
-    elif isinstance(destination, Reference) and not made_of_layers:
+    made_of_layers = isinstance(source, Reference | LayoutSource | LayoutArchiveSource)
+    if isinstance(destination, Reference) and not made_of_layers:
         check_push(shop, destination)
 
 
@@ -131,6 +133,22 @@ def _check_image(request: PushRequest) -> None:
             f"then: sealift push {shlex.quote(stem)}.sif {shlex.quote(request.target)}",
         ),
     )
+
+
+def _check_flags(request: PushRequest, destination: Destination) -> None:
+    """UsageError for what is asked of layers that are not made."""
+    source, shown = parse_source(request.image), shlex.quote(request.image)
+    if isinstance(destination, OrasSource):
+        why = "`oras://` sends the SIF as it is"
+        other = f"or make another one: sealift build --compression zstd:3 image.sif {shown}"
+    elif source is not None and not isinstance(source, OrasSource):
+        why = f"`{request.image}` is made of layers already, which are sent as they are"
+        other = f"or make other layers: sealift build image.sif {shown}"
+    else:
+        return
+    for flag, given in (("--compression", request.compression), ("--layers", request.layers != "one")):
+        if given:
+            raise UsageError(f"`{flag}`: {why}", hints=(f"leave out {flag}", other))
 
 
 def _own_architecture(image: str) -> str | None:
