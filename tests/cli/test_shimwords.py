@@ -30,6 +30,7 @@ from sealift.cli.shimwords import sealift_words
         ("push -D words x.sif oras://h/n:1", "push x.sif oras://h/n:1"),
         ("pull --platform linux/arm64 docker://ubuntu", "pull --arch=arm64 docker://ubuntu"),
         ("pull --arch arm64 --disable-cache docker://ubuntu", "pull --arch=arm64 docker://ubuntu"),
+        ("build --arch arm --arch-variant 6 x.sif x.def", "build --arch=arm --arch-variant=6 x.sif x.def"),
         ("inspect -j -d x.sif", "inspect --json --deffile x.sif"),
         ("inspect x.sif --app a", "inspect --app=a x.sif"),
         ("run-help --app a x.sif", "run-help --app=a x.sif"),

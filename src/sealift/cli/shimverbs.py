@@ -33,7 +33,7 @@ _LOGIN = "log in once with `podman login HOST` or `docker login HOST`: Sealift r
 
 _REGISTRY_FLAGS = (
     Flag("arch", "text", "same", metavar="ARCH"),
-    Flag("arch-variant", "text", "refuse", "Sealift takes the usual variant of `--arch`", metavar="V"),
+    Flag("arch-variant", "text", "same", metavar="V"),
     Flag("authfile", "text", "env REGISTRY_AUTH_FILE", metavar="FILE"),
     Flag("docker-host", "text", "env DOCKER_HOST", metavar="URL"),
     Flag("docker-username", "text", "env APPTAINER_DOCKER_USERNAME", metavar="NAME"),
