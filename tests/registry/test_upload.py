@@ -423,6 +423,12 @@ def test_a_registry_that_gives_up_no_upload_can_be_pushed_to(
     assert shown(server) == ["POST …", "DELETE …1?state=0"]
 
 
+def test_an_upload_at_no_address_is_not_given_up(repository: Repository, server: Server) -> None:
+    server.fault("uploads/", Reply(status=202, headers={"Location": "http://[/"}))
+    repository.check_push()
+    assert shown(server) == ["POST …"]
+
+
 class TestTokens:
     """A registry whose tokens are good for what they were asked for, and for ten requests."""
 

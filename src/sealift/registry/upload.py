@@ -87,9 +87,10 @@ class Repository:
         """
         retries = self.retries()
         with contextlib.closing(self.begin("blobs/uploads/", retries, (202,))) as answer:
-            location = urljoin(answer.url, answer.headers.get("location", ""))
+            location = answer.headers.get("location", "")
         with contextlib.suppress(FetchError):
-            self.once("DELETE", location, retries, accept=(200, 202, 204)).close()
+            split_address(location)
+            self.once("DELETE", urljoin(answer.url, location), retries, accept=(200, 202, 204)).close()
 
     def begin(self, path: str, retries: Retries, accept: tuple[int, ...]) -> Response:
         """The answer to one who wants to send a blob."""
