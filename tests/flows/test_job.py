@@ -423,7 +423,11 @@ case $1 in
         echo "true sha256:ff sha256:4567"
         [[ ! -e $store ]] || echo "$(cat "$store") sha256:other sha256:0123"
         ;;
-    pull) echo "pull $2" >>"$SCRATCH/calls"; echo "${SQUASHES-true}" >"$store" ;;
+    pull)
+        echo "pull $2" >>"$SCRATCH/calls"
+        echo "${SQUASHES-true}" >"$store"
+        [[ ! -e $SCRATCH/late ]] || kill -USR1 "$PPID"  # as Slurm does it ahead of the time limit
+        ;;
     run)
         echo "run" >>"$SCRATCH/calls"
         while [[ $1 != 0123 ]]; do shift; done
@@ -499,6 +503,20 @@ def test_an_image_that_is_not_squashed_stops_the_job(perlmutter: Site) -> None:
     assert calls == [f"pull {PINNED}", f"inspect {PINNED}"]
     (said,) = perlmutter.read("app-*.out").values()
     assert said == f"sealift: {PINNED} is not squashed as it was, so that other nodes do not see it\n"
+
+
+def test_a_warning_that_comes_while_the_image_is_pulled_is_not_lost(perlmutter: Site) -> None:
+    (perlmutter.here / "scratch/late").touch()
+    words = (f"docker://{PINNED}", "--site", "perlmutter", *GPU_RANKS, "--tasks-per-node", "1", "--requeue", "--submit")
+    done = perlmutter("sealift", "job", *words, "--", "sh", "-c", STAYS)
+    number = done.stdout.decode().strip()
+    assert number, done.stderr
+    _until(lambda: perlmutter.slurm.shown(number).get("Restarts") == "1")
+    calls = (perlmutter.here / "scratch/calls").read_text().splitlines()
+    # The ranks were told as soon as they were there, whether they became the engine before or not
+    assert [call for call in calls if call != "run"] == [f"pull {PINNED}", f"inspect {PINNED}"]
+    assert perlmutter("scancel", number).returncode == 0
+    assert perlmutter.slurm.wait(number) == "CANCELLED"
 
 
 def test_shifters_ranks_run(perlmutter: Site) -> None:

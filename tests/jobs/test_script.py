@@ -135,6 +135,19 @@ def test_shellcheck_finds_nothing(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        ({}, "$CFS is not set where this job runs"),
+        ({"CFS": "/cfs", "SCRATCH": ""}, "$SCRATCH is not set where this job runs"),
+    ],
+)
+def test_a_variable_of_the_site_that_is_not_there_stops_the_job(env: dict[str, str], said: str) -> None:
+    text = script(JOBS["perlmutter-podman-hpc-gpu-mpi"])
+    done = subprocess.run(["bash", "-c", text], env={"PATH": "/usr/bin:/bin", **env}, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.decode()) == (1, b"", f"sealift: {said}\n")
+
+
 def test_ends_of_lines_in_names_bring_no_commands() -> None:
     """Names of files, and of an image's own, can have any; and an order can have the line that ends a text."""
     job = world.job(

@@ -72,6 +72,7 @@ def _beginning(job: Job) -> Iterator[str]:
     yield "    printf 'sealift: %s\\n' \"$*\" >&2"
     yield "    exit 1"
     yield "}"
+    yield from _warning(job)
     modules = (*job.site.texts(f"engines.{job.engine}.modules"), *job.wireup.modules)
     if modules:
         yield "type module >/dev/null 2>&1 || . /etc/profile"
@@ -82,7 +83,7 @@ def _beginning(job: Job) -> Iterator[str]:
     plan = complete(job)
     wanted = {*job.variables, *variables_in((*plan.env.values(), *(bind.source for bind in plan.binds)))}
     for name in sorted(name for name in wanted - set(kinds.SET_BY_SLURM) if not name.startswith("SLURM_")):
-        yield f': "${{{name}:?is not set}}"'
+        yield f"[[ -n ${{{name}-}} ]] || stop '${name} is not set where this job runs'"
 
 
 def _step(job: Job) -> Iterator[str]:
@@ -90,8 +91,11 @@ def _step(job: Job) -> Iterator[str]:
     options = kinds.step_options(job, nodes=job.orders.nodes, tasks_per_node=job.orders.tasks_per_node)
     words = ("srun", *options, "--kill-on-bad-exit=1")
     call = command(words) + ' \\\n    bash -c "$rank" rank ' + command(kinds.program(job), indent=4)
-    yield from _traps(job)
-    name = job.orders.signal.partition("@")[0]
+    name = _warned_by(job)
+    if not name:
+        yield "step=''"
+    if name != "TERM":
+        yield "trap '[[ -z $step ]] || kill -TERM \"$step\" 2>/dev/null' TERM"
     # A signal that came before the step's number was known was handed to nobody yet.
     late = f'\n[[ -z $warned ]] || kill -{name} "$step" 2>/dev/null' if name else ""
     yield from text.replace("#@STEP@", call).replace("\nstep=$!", f"\nstep=$!{late}").splitlines()
@@ -106,12 +110,13 @@ def _step(job: Job) -> Iterator[str]:
     yield 'exit "$code"'
 
 
-def _traps(job: Job) -> Iterator[str]:
-    name = job.orders.signal.partition("@")[0]
-    yield "step=''"
-    if name:
-        yield "# Ahead of the time limit: the ranks may write down how far they came."
-        yield "warned=''"
+def _warning(job: Job) -> Iterator[str]:
+    """What hears the signal ahead of the time limit, from the first line on: the image may be pulled for long."""
+    if name := _warned_by(job):
+        yield "# Ahead of the time limit: the ranks may write down how far they came, as soon as there are any."
+        yield "step='' warned=''"
         yield f"trap 'warned=yes; [[ -z $step ]] || kill -{name} \"$step\" 2>/dev/null' {name}"
-    if name != "TERM":
-        yield "trap '[[ -z $step ]] || kill -TERM \"$step\" 2>/dev/null' TERM"
+
+
+def _warned_by(job: Job) -> str:
+    return job.orders.signal.partition("@")[0]
