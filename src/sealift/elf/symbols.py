@@ -1,18 +1,16 @@
-"""Finds what a library defines for others: one name through its hash table, or all names."""
+"""Finds what a library defines for others, by name, through its hash tables."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sealift.elf.layout import GNU_HASH, HASH, STRTAB, SYMENT, SYMTAB, Records, records
 from sealift.elf.reading import Elf, Memory, Read, damaged, string
 
-_SYMBOLS_LIMIT = 1 << 24
+_BUCKETS_LIMIT = 1 << 24
 _CHAIN_LIMIT = 1 << 16
 """Symbols that share a bucket: a good table has two or three."""
-_PIECE = 1024
-"""Records that are read at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,11 +18,6 @@ class Symbol:
     name: str
     address: int
     size: int
-
-
-def defines(read: Read, elf: Elf, names: Iterable[str]) -> frozenset[str]:
-    """Which of `names` the file defines for others; ImageError where it is damaged."""
-    return frozenset(name for name in names if find_symbol(read, elf, name) is not None)
 
 
 def find_symbol(read: Read, elf: Elf, name: str) -> Symbol | None:
@@ -40,16 +33,6 @@ def find_symbol(read: Read, elf: Elf, name: str) -> Symbol | None:
     return None
 
 
-def defined_symbols(read: Read, elf: Elf) -> Iterator[Symbol]:
-    """All symbols that the file defines for others, in its own order; the same name may come in several versions."""
-    table = _Table(read, elf)
-    if SYMTAB in elf.dynamic and STRTAB in elf.dynamic:
-        for number in range(1, table.count()):
-            found = table.symbol(number)
-            if found is not None:
-                yield found
-
-
 def content(read: Read, elf: Elf, symbol: Symbol, limit: int = 4096) -> bytes:
     """The bytes that a symbol names, at most `limit`; none where the file holds none for it."""
     if symbol.size == 0:
@@ -58,13 +41,12 @@ def content(read: Read, elf: Elf, symbol: Symbol, limit: int = 4096) -> bytes:
 
 
 class _Table:
-    """The symbols of one file; the last piece of the table that was read is kept."""
+    """The symbols of one file."""
 
     def __init__(self, read: Read, elf: Elf) -> None:
         self._elf = elf
         self._form: Records = records(elf.bits, elf.byte_order)
         self._memory = Memory(read=read, segments=elf.segments)
-        self._piece = (-1, b"")
         size = elf.dynamic.get(SYMENT, self._form.symbol.size)
         if size != self._form.symbol.size:
             raise damaged(f"its symbols have {size} bytes instead of {self._form.symbol.size}")
@@ -72,13 +54,7 @@ class _Table:
     def symbol(self, number: int) -> Symbol | None:
         """The symbol of this number; None for one that is not defined here, or not for others."""
         size = self._form.symbol.size
-        first = number - number % _PIECE
-        if self._piece[0] != first:
-            address = self._elf.dynamic[SYMTAB] + first * size
-            self._piece = (first, self._memory.up_to(address, _PIECE * size, "its symbols"))
-        raw = self._piece[1][(number - first) * size : (number - first + 1) * size]
-        if len(raw) < size:
-            raise damaged("its symbols are cut off")
+        raw = self._memory.at(self._elf.dynamic[SYMTAB] + number * size, size, "its table of symbols")
         if self._elf.bits == 64:
             name, kind, other, section, address, length = self._form.symbol.unpack(raw)
         else:
@@ -123,38 +99,14 @@ class _Table:
             number += 1
         raise damaged("a chain of its hash table has no end")
 
-    def count(self) -> int:
-        """How many symbols there are, as the hash tables tell: the symbols' own table does not say it."""
-        if HASH in self._elf.dynamic:
-            return self._checked(self._hash_word(1))
-        if GNU_HASH not in self._elf.dynamic:
-            return 0
-        buckets, first, chains, table = self._gnu()
-        last = 0
-        for number in range(0, buckets, _PIECE):
-            some = min(_PIECE, buckets - number)
-            raw = self._memory.at(table + number * 4, some * 4, "its hash table")
-            last = max(last, *(value for (value,) in self._form.number.iter_unpack(raw)))
-        if last < first:
-            return self._checked(first)
-        for number in range(last, last + _CHAIN_LIMIT):
-            if self._number(chains + (number - first) * 4) & 1:
-                return self._checked(number + 1)
-        raise damaged("a chain of its hash table has no end")
-
     def _gnu(self) -> tuple[int, int, int, int]:
         """Number of buckets, the first symbol, and where chains and buckets lie."""
         address = self._elf.dynamic[GNU_HASH]
         buckets, first, bloom, _ = self._form.gnu_hash_table.unpack(self._memory.at(address, 16, "its hash table"))
         table = address + 16 + bloom * self._form.word.size
-        if buckets > _SYMBOLS_LIMIT:
+        if buckets > _BUCKETS_LIMIT:
             raise damaged("its hash table has more buckets than there can be")
         return buckets, first, table + buckets * 4, table
-
-    def _checked(self, count: int) -> int:
-        if count > _SYMBOLS_LIMIT:
-            raise damaged("it has more symbols than there can be")
-        return count
 
     def _hash_word(self, number: int) -> int:
         form = self._form.word if self._elf.machine == "s390x" else self._form.number
