@@ -92,23 +92,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _job(options: argparse.Namespace, command: tuple[str, ...]) -> int:
     from sealift.cli.progress import drawn
-    from sealift.flows import job
+    from sealift.flows import slurm
+    from sealift.flows.job import written
     from sealift.system.process import environment
 
     if options.wait and not options.submit:
         raise UsageError("`--wait` waits for a job that `--submit` sends", hints=("--submit --wait",))
     env = environment()
     with drawn() as events:
-        text = job.written(_request(options, command, env, events))
+        text = written(_request(options, command, env, events))
         if not options.submit:
             print(text, end="")
             return 0
-        number = job.submit(text, env)
+        number = slurm.submit(text, env)
         print(number, flush=True)
         if not options.wait:
             return 0
         try:
-            return job.worst(job.wait(number, env, events=events))
+            return slurm.worst(slurm.wait(number, env, events=events))
         except KeyboardInterrupt:
             print(f"job {number} goes on; end it: scancel {number}", file=sys.stderr)
             raise
@@ -151,7 +152,7 @@ def _request(
 
 
 def _status(parser: argparse.ArgumentParser, words: Sequence[str]) -> int:
-    from sealift.flows.job import status
+    from sealift.flows.slurm import status
     from sealift.system.process import environment
 
     parser.add_argument("id", nargs="?", default="", metavar="ID", help="a job's number; all of one's own without it")

@@ -1,12 +1,11 @@
-"""The story of `job`: an image, a site and a command become a batch script; it is sent, waited for, and asked about."""
+"""The story of `job`: an image, a site and a command become a batch script."""
 
 from __future__ import annotations
 
 import os
 import re
 import shlex
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from sealift.core.event import Events, Said, ignore
@@ -14,13 +13,12 @@ from sealift.core.launch import Bind, Communication, LaunchPlan
 from sealift.core.mpi import Model, Probe, Wireup
 from sealift.core.reference import Reference, as_component, parse_source
 from sealift.engines.binds import parse_binds
-from sealift.errors import FetchError, HostError, ImageError, ToolError, UsageError
+from sealift.errors import FetchError, ImageError, UsageError
 from sealift.flows.sites import detect_site, find_site
 from sealift.jobs.image import LARGE
 from sealift.jobs.job import ENGINES, FILE_ENGINES, Engine, Job, JobImage, Kind, Stage
 from sealift.jobs.script import script
 from sealift.jobs.settle import Settled, Wish, settle
-from sealift.jobs.status import SACCT_FIELDS, JobState, read_sacct, read_scontrol, worst
 from sealift.jobs.words import at_run_time, with_variables
 from sealift.sites.profile import Profile
 
@@ -376,77 +374,4 @@ def _notes(engine: Engine, site: Profile) -> tuple[str, ...]:
     return ()
 
 
-# Slurm
-
-
-def submit(text: str, environment: Mapping[str, str]) -> str:
-    """Send a script; the job's number. HostError where there is no Slurm, ToolError with its words where it refuses."""
-    out = _slurm(("sbatch", "--parsable"), environment, stdin=text.encode())
-    return out.strip().partition(";")[0]
-
-
-def status(job: str, environment: Mapping[str, str]) -> tuple[JobState, ...]:
-    """What Slurm knows of a job (of all of one's own where it is empty), the tasks of an array one by one.
-
-    HostError where it knows nothing.
-    """
-    if not job:
-        listed = _slurm(("squeue", "--noheader", "--me", "--states=all", "--format=%A"), environment).split()
-        return tuple(state for each in dict.fromkeys(listed) for state in _known(each, environment))
-    if not re.fullmatch(r"\d+(_\d+)?", job):
-        raise UsageError(f"`{job}` is not a job's number", hints=("sealift job status 1234",))
-    found = _known(job, environment)
-    if not found:
-        raise HostError(f"Slurm knows no job {job} any more", hints=("what is there: sealift job status",))
-    return found
-
-
-def _known(job: str, environment: Mapping[str, str]) -> tuple[JobState, ...]:
-    try:
-        return read_scontrol(_slurm(("scontrol", "--oneliner", "show", "job", job), environment))
-    except ToolError:
-        pass  # it ended some minutes ago
-    fields = ",".join(f"{name}%200" if name in ("JobName", "NodeList", "WorkDir") else name for name in SACCT_FIELDS)
-    try:
-        words = ("sacct", "--parsable2", "--noheader", "--allocations", f"--jobs={job}", f"--format={fields}")
-        return read_sacct(_slurm(words, environment))
-    except (ToolError, HostError):
-        return ()  # a cluster without accounting
-
-
-def wait(
-    job: str,
-    environment: Mapping[str, str],
-    *,
-    events: Events = ignore,
-    sleep: Callable[[float], None] = time.sleep,
-    longest: float = 15.0,
-) -> tuple[JobState, ...]:
-    """Wait for the end of a job, or of all tasks of an array; asks Slurm seldom. Each change of state is an event."""
-    pause, before = 0.5, ""
-    while True:
-        states = status(job, environment)
-        told = [f"{state.state} ({state.reason})" if state.reason else state.state for state in states]
-        words = ", ".join(dict.fromkeys(told))
-        if words != before:
-            events(Said(text=f"job {job}: {words}"))
-            before = words
-        if all(state.ended for state in states):
-            return states
-        sleep(pause)
-        pause = min(pause * 1.5, longest)
-
-
-def _slurm(argv: tuple[str, ...], environment: Mapping[str, str], *, stdin: bytes = b"") -> str:
-    from sealift.system.process import find_program, run
-
-    program = find_program(argv[0], path=environment.get("PATH"))
-    if program is None:
-        raise HostError(
-            f"`{argv[0]}` is not installed: this is no machine with Slurm",
-            hints=("print the script: leave out --submit",),
-        )
-    return run((program, *argv[1:]), env=environment, stdin=stdin).out.decode(errors="replace")
-
-
-__all__ = ["JobRequest", "Wish", "plan_job", "status", "submit", "wait", "worst", "written"]
+__all__ = ["JobRequest", "Wish", "plan_job", "written"]

@@ -8,7 +8,7 @@ import pytest
 
 from sealift.core.event import Event, Said
 from sealift.errors import HostError
-from sealift.flows.job import status, wait
+from sealift.flows.slurm import status, wait
 from sealift.jobs.status import JobState
 
 UNKNOWN = "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1"
