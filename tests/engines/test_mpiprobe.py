@@ -33,19 +33,24 @@ WORDS = (
 OPENMPI = replace(
     LIBRARY, implementation="openmpi", family="openmpi", soname="libmpi.so.40", version="5.0.7", pmi=("pmix",)
 )
-SCRIPT = 'exe=$(mktemp) && /usr/bin/cc -O1 -o "$exe" "$0" -ldl && "$exe" "$@"; n=$?; rm -f "$exe"; exit $n'
+SCRIPT = '/usr/bin/cc -O1 -o "$exe" -x c - -ldl && "$exe" "$@"; n=$?; rm -f "$exe"; exit $n'
 
 
 def test_python_first() -> None:
     probe = make_probe(IMAGE, compiled=b"program")
     assert probe == Probe(
-        files={"ranks.py": text("ranks.py")},
-        words=("/usr/bin/python3", "{folder}/ranks.py", *WORDS),
-        way="the image's /usr/bin/python3",
+        program=text("ranks.py"),
+        words=("/usr/bin/python3", "{file}", *WORDS),
+        by_text=("/usr/bin/python3", "-I", "-c", "{text}", *WORDS),
     )
-    assert probe.command("/scratch/me", "tasks=2") == (
+    assert probe.command("/scratch/me/ranks", "tasks=2") == (
         "/usr/bin/python3",
-        "/scratch/me/ranks.py",
+        "/scratch/me/ranks",
+        *WORDS,
+        "tasks=2",
+    )
+    assert probe.command_by_text("import os", "tasks=2") == (
+        *("/usr/bin/python3", "-I", "-c", "import os"),
         *WORDS,
         "tasks=2",
     )
@@ -53,17 +58,15 @@ def test_python_first() -> None:
 
 def test_then_the_image_s_compiler() -> None:
     assert make_probe(replace(IMAGE, python=""), compiled=b"program") == Probe(
-        files={"ranks.c": text("ranks.c")},
-        words=("sh", "-c", SCRIPT, "{folder}/ranks.c", *WORDS),
-        way="the image's /usr/bin/cc",
+        program=text("ranks.c"),
+        words=("sh", "-c", f'exe=$(mktemp) && cat "$0" | {SCRIPT}', "{file}", *WORDS),
+        by_text=("sh", "-c", f'exe=$(mktemp) && printf %s "$0" | {SCRIPT}', "{text}", *WORDS),
     )
 
 
 def test_then_this_host_s() -> None:
     bare = replace(IMAGE, python="", compiler="")
-    assert make_probe(bare, compiled=b"program") == Probe(
-        files={"ranks": b"program"}, words=("{folder}/ranks", *WORDS), way="this host's compiler"
-    )
+    assert make_probe(bare, compiled=b"program") == Probe(program=b"program", words=("{file}", *WORDS))
     assert make_probe(bare) is None
     # The host's MPI may come in for a program that asks for one, under the name that it asks for.
     lacking = make_probe(ImageMpi(asked="libmpi.so.12", python="/usr/bin/python3"))
@@ -145,16 +148,17 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder / "ranks")
 
 
-@pytest.fixture(params=["python", "c", "compiled inside"])
+@pytest.fixture(params=["python", "python by text", "c", "compiled inside", "compiled inside by text"])
 def program(request: pytest.FixtureRequest, compiled: str, tmp_path: Path) -> list[str]:
     if request.param == "c":
         return [compiled]
-    image = replace(IMAGE, python=sys.executable if request.param == "python" else "")
+    image = replace(IMAGE, python=sys.executable if request.param.startswith("python") else "")
     probe = make_probe(image)
     assert probe is not None
-    for name, data in probe.files.items():
-        (tmp_path / name).write_bytes(data)
-    return list(probe.command(str(tmp_path))[: -len(WORDS)])
+    if request.param.endswith("by text"):
+        return list(probe.command_by_text(probe.program.decode())[: -len(WORDS)])
+    (tmp_path / "ranks").write_bytes(probe.program)
+    return list(probe.command(str(tmp_path / "ranks"))[: -len(WORDS)])
 
 
 MINE = ["library=libmpich.so.12", "path=/nowhere", *WORDS[2:]]

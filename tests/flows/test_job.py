@@ -389,7 +389,8 @@ def test_ranks_of_mpi_find_each_other(
     where = "/opt/sealift-host-mpi/libmpich.so.12" if "bind" in more else "/usr/lib/x86_64-linux-gnu/libmpich.so.12."
     assert all(each["library"].startswith(where) for each in told if each["kind"] == "rank")
     assert [each["found"] == each["expected"] for each in told if each["kind"] == "allreduce"] == [True]
-    assert not list(site.here.glob(".sealift-probe-*"))
+    job, ranks_files = done.stdout.decode().strip(), {f"rank-{rank}" for rank in range(number)}
+    assert {path.name for path in site.here.iterdir()} == {"app.sif", "ranks.py", f"app-{job}.out", *ranks_files}
 
 
 @pytest.mark.needs("mirror", "mmdebstrap")
@@ -408,7 +409,7 @@ def test_ranks_that_would_be_alone_stop_the_job(site: Site, mpich_image: Path) -
     assert said == [
         "sealift: 2 tasks came up as 2 worlds of size 1: the launcher speaks pmi2, the image's MPICH 4.0.2 speaks PMI-1"
     ]
-    assert not list(site.here.glob(".sealift-probe-*"))
+    assert {path.name for path in site.here.iterdir()} == {"app.sif", "job.sbatch", f"app-{number}.out"}
 
 
 # Engines that are not here: programs that stand in for them, the script's shell and Slurm are real.

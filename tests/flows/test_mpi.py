@@ -185,12 +185,13 @@ def test_ucx_without_its_variables_fails_between_user_namespaces_and_that_is_rec
     probe = make_probe(image)
     assert probe is not None
     folder = as_user.folder()
-    for name, data in probe.files.items():
-        (folder / name).write_bytes(data)
+    (folder / "ranks").write_bytes(probe.program)
     start = ["srun", "--nodes=1", "--ntasks=2", "--overcommit", "--mpi=pmi2", "--wait=1", "--time=1"]
     flags = [each for name, value in env.items() for each in ("--env", f"{name}={value}")]
     exec_ = ["sealift", "exec", "--engine", "apptainer", "-B", str(folder), *flags, str(mpich_image)]
-    done = as_user([*start, *exec_, *probe.command(str(folder), "tasks=2", word)], env=slurm.environment, timeout=200)
+    done = as_user(
+        [*start, *exec_, *probe.command(str(folder / "ranks"), "tasks=2", word)], env=slurm.environment, timeout=200
+    )
     err = done.stderr.decode()
     findings = judge(
         image,
@@ -222,9 +223,8 @@ def test_the_program_in_c_says_the_same_as_the_one_in_python(
             compiled = b"" if which.python else compile_probe(which, as_user.environment(), str(tmp_path))
             probe = make_probe(which, compiled=compiled, measure=True)
             assert probe is not None
-            for name, data in probe.files.items():
-                (folder / name).write_bytes(data)
-                (folder / name).chmod(0o755)
+            (folder / "ranks").write_bytes(probe.program)
+            (folder / "ranks").chmod(0o755)
             wireup = wire_up(which, load_catalogue({"HOME": "/"}).find("slurm"), engine="embedded", gpu=False)
             flags = [each for name, value in wireup.env.items() for each in ("--env", f"{name}={value}")]
             # A node has one rank only: Debian's Open MPI takes the host's name for the node's, which all three share.
@@ -232,7 +232,7 @@ def test_the_program_in_c_says_the_same_as_the_one_in_python(
                 [
                     *("srun", "--nodes=3", "--ntasks=3", f"--mpi={pmi}"),
                     *("sealift", "exec", "--engine", "embedded", "-B", str(folder), *flags, str(image)),
-                    *probe.command(str(folder), "tasks=3"),
+                    *probe.command(str(folder / "ranks"), "tasks=3"),
                 ],
                 env=slurm.environment,
                 timeout=200,

@@ -17,7 +17,7 @@ import pytest
 
 from sealift import __version__
 from sealift.core.launch import Bind
-from sealift.core.mpi import Wireup
+from sealift.core.mpi import Probe, Wireup
 from sealift.jobs.job import Job
 from sealift.jobs.ranks import rank
 from sealift.jobs.script import script
@@ -26,6 +26,7 @@ from tests.jobs import world
 
 GOLDEN = Path(__file__).parent / "golden"
 CRAY = Wireup(model="injected", pmi="cray_shasta", communication="mpi", notes=("a note for people",))
+PROBE = Probe(program=b'# who am I?\necho "$PMI_RANK"\n', words=(), by_text=("sh", "-c", "{text}", "path=/x"))
 DATA = Bind(source=with_variables("$SCRATCH/in", path=True), destination="/data", read_only=True)
 
 JOBS = {
@@ -78,6 +79,8 @@ JOBS = {
             env={"UCX_POSIX_USE_PROC_LINK": "n"},
             library_path=("/opt/mpi/lib", "$HOST_MPI/lib"),
         ),
+        probe=PROBE,
+        why_alone="they don't find each other",
     ),
     "slurm-embedded-run": world.job("slurm", "embedded", tasks_per_node=4, cpus_per_task=2, binds=(DATA,)),
     "frontier-apptainer-gpu-mpi": world.job(

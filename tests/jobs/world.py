@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sealift.core.launch import Bind, Communication, LaunchPlan
-from sealift.core.mpi import Wireup
+from sealift.core.mpi import Probe, Wireup
 from sealift.jobs.job import FILE_ENGINES, Engine, Job, JobImage
 from sealift.jobs.settle import Wish, settle
 from sealift.sites.catalogue import load_catalogue
@@ -34,6 +34,8 @@ def job(
     env: Mapping[str, str] | None = None,
     wireup: Wireup | None = None,
     stage: Any = "shared",
+    probe: Probe | None = None,
+    why_alone: str = "",
     **wishes: Any,
 ) -> Job:
     """The job that `sealift job` would make of these orders."""
@@ -61,5 +63,7 @@ def job(
         stage=stage,
         workers=settled.workers,
         wireup=wireup or Wireup(communication=talk),
+        probe=probe,
+        why_alone=why_alone,
         variables=tuple(each for each in names if each and each != "HOME") if known else (),
     )

@@ -154,16 +154,20 @@ class Wireup:
 class Probe:
     """A program that ranks run inside to tell who they are.
 
-    `files` are laid into one folder that ranks see, by name; `words` is the command, with FOLDER where that folder's
-    path goes. `way` says in a phrase how it runs.
+    `words` is the command, with FILE where the path of a file goes that holds `program`. `by_text` is the same for a
+    program that is a text, with TEXT in place of the text itself, so that no file has to lie where ranks see it; none
+    for a compiled one.
     """
 
-    files: Mapping[str, bytes]
+    program: bytes
     words: tuple[str, ...]
-    way: str
+    by_text: tuple[str, ...] = ()
 
-    def command(self, folder: str, *arguments: str) -> tuple[str, ...]:
-        return (*(word.replace(FOLDER, folder) for word in self.words), *arguments)
+    def command(self, file: str, *arguments: str) -> tuple[str, ...]:
+        return (*(file if word == FILE else word for word in self.words), *arguments)
+
+    def command_by_text(self, text: str, *arguments: str) -> tuple[str, ...]:
+        return (*(text if word == TEXT else word for word in self.by_text), *arguments)
 
 
-FOLDER = "{folder}"
+FILE, TEXT = "{file}", "{text}"

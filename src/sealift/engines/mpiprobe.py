@@ -7,7 +7,7 @@ import tomllib
 from importlib import resources
 from typing import Any
 
-from sealift.core.mpi import FOLDER, ImageMpi, Probe, spoken
+from sealift.core.mpi import FILE, TEXT, ImageMpi, Probe, spoken
 
 C_SOURCE = "ranks.c"
 NONE_POSSIBLE = (
@@ -34,22 +34,23 @@ def make_probe(image: ImageMpi, *, compiled: bytes = b"", measure: bool = False)
         words.append("messages=" + ",".join(f"{size}:{rounds}" for size, rounds in table["messages"]["sizes"]))
     if image.python:
         return Probe(
-            files={"ranks.py": text("ranks.py")},
-            words=(image.python, f"{FOLDER}/ranks.py", *words),
-            way=f"the image's {image.python}",
+            program=text("ranks.py"),
+            words=(image.python, FILE, *words),
+            # Isolated: else files of the working folder could stand in for Python's own modules.
+            by_text=(image.python, "-I", "-c", TEXT, *words),
         )
     if image.compiler:
-        script = (
-            f'exe=$(mktemp) && {image.compiler} -O1 -o "$exe" "$0" -ldl && "$exe" "$@"; n=$?; rm -f "$exe"; exit $n'
-        )
         return Probe(
-            files={C_SOURCE: text(C_SOURCE)},
-            words=("sh", "-c", script, f"{FOLDER}/{C_SOURCE}", *words),
-            way=f"the image's {image.compiler}",
+            program=text(C_SOURCE),
+            words=("sh", "-c", _COMPILED.format(source='cat "$0"', compiler=image.compiler), FILE, *words),
+            by_text=("sh", "-c", _COMPILED.format(source='printf %s "$0"', compiler=image.compiler), TEXT, *words),
         )
-    if compiled:
-        return Probe(files={"ranks": compiled}, words=(f"{FOLDER}/ranks", *words), way="this host's compiler")
-    return None
+    return Probe(program=compiled, words=(FILE, *words)) if compiled else None
+
+
+_COMPILED = (
+    'exe=$(mktemp) && {source} | {compiler} -O1 -o "$exe" -x c - -ldl && "$exe" "$@"; n=$?; rm -f "$exe"; exit $n'
+)
 
 
 def singletons(image: ImageMpi, *, pmi: str, tasks: int) -> str:

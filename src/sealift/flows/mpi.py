@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -71,12 +72,11 @@ class MpiView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MpiReport:
-    """What came of a run. `command` is the whole line, `way` how the probe ran, `alone` that there was no Slurm."""
+    """What came of a run. `command` is the whole line, `alone` says that there was no Slurm."""
 
     view: MpiView
     tasks: int
     command: tuple[str, ...]
-    way: str
     alone: bool
     said: ranks.Said
     findings: tuple[Finding, ...]
@@ -114,12 +114,12 @@ def check_mpi(request: MpiRequest) -> MpiReport:
     with tempfile.TemporaryDirectory(prefix=f"{mark}{os.getpid()}-", dir=".") as made:
         folder = os.path.abspath(made)
         probe = _probe(request, view, folder)
-        for name, data in probe.files.items():
-            with open(os.path.join(folder, name), "xb") as file:
-                file.write(data)
-                os.fchmod(file.fileno(), 0o755)
+        program = os.path.join(folder, "ranks")
+        with open(program, "xb") as file:
+            file.write(probe.program)
+            os.fchmod(file.fileno(), 0o755)
         tasks = _tasks(request, alone=alone)
-        inside = probe.command(folder, f"tasks={tasks}")
+        inside = probe.command(program, f"tasks={tasks}")
         if alone:
             command = _alone(request, view, path, libraries, folder, inside, tasks)
         else:
@@ -132,7 +132,6 @@ def check_mpi(request: MpiRequest) -> MpiReport:
         view=view,
         tasks=tasks,
         command=command,
-        way=probe.way,
         alone=alone,
         said=said,
         findings=judge(view.image, wireup, said, tasks=tasks, code=code, talk=talk, alone=alone),
@@ -315,8 +314,6 @@ def _exec(request: MpiRequest, view: MpiView, path: str, libraries: str, folder:
 
 def _filled(value: str, environment: Mapping[str, str]) -> str:
     """`$NAME` of the host put in, as a job's shell does."""
-    import re
-
     return re.sub(r"\$(\w+)", lambda match: environment.get(match[1], ""), value)
 
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 from sealift.jobs import kinds
 from sealift.jobs.job import Job
-from sealift.jobs.words import at_run_time, command
+from sealift.jobs.parts import heredoc
+from sealift.jobs.words import at_run_time, command, quoted
 
 TASKS = 2
 MINUTES = 3
-FOLDER = at_run_time("probe", path=True)
 
 
 def probing(job: Job) -> tuple[str, ...]:
@@ -24,28 +24,17 @@ def probing(job: Job) -> tuple[str, ...]:
 def _probing(job: Job) -> Iterator[str]:
     assert job.probe is not None
     yield "# Two ranks first: do they find each other? If not, each would calculate the whole and end without an error."
-    yield 'probe=$(mktemp -d "$PWD/.sealift-probe-XXXXXX") || stop "no folder can be made in $PWD"'
-    yield "trap 'rm -rf \"$probe\"' EXIT"
-    for name, data in sorted(job.probe.files.items()):
-        yield f"cat >\"$probe/{name}\" <<'PROBE'"
-        yield from data.decode().splitlines()
-        yield "PROBE"
+    yield from heredoc("probe", tuple(job.probe.program.decode().splitlines()))
     nodes = min(job.orders.nodes, TASKS)
     words = kinds.step_options(job, nodes=nodes, tasks_per_node=TASKS // nodes)
     call = command((*words, "--kill-on-bad-exit=0", f"--time={MINUTES}"))
-    inside = command(job.probe.command(FOLDER, f"tasks={TASKS}"), indent=4)
+    inside = command(job.probe.command_by_text(at_run_time("probe"), f"tasks={TASKS}"), indent=4)
     yield f'found=$(srun {call} \\\n    bash -c "$rank" rank {inside})'
     yield "code=$?"
-    yield 'rm -rf "$probe"'
-    yield "trap - EXIT"
     yield "case $code in"
     yield "    0) ;;"
-    yield f"    3) stop {_quoted(job.why_alone)} ;;"
+    yield f"    3) stop {quoted(job.why_alone)} ;;"
     yield '    4) stop "two ranks add up wrongly: $found" ;;'
     yield '    5) stop "the MPI of the image cannot be loaded inside" ;;'
     yield '    *) stop "two ranks do not come up (exit code $code): what they said stands above" ;;'
     yield "esac"
-
-
-def _quoted(text: str) -> str:
-    return command((text,))
