@@ -42,7 +42,6 @@ def job(
     profile = site(name)
     settled = settle(Wish(**{"name": "app", **wishes}), profile)
     known = profile.text("site.kind") == "cluster"
-    names = [profile.text(f"filesystems.{each}.variable") for each in profile.names_below("filesystems")]
     gpus = bool(settled.orders.gpus_per_node)
     return Job(
         plan=LaunchPlan(
@@ -65,5 +64,5 @@ def job(
         wireup=wireup or Wireup(communication=talk),
         probe=probe,
         why_alone=why_alone,
-        variables=tuple(each for each in names if each and each != "HOME") if known else (),
+        variables=profile.folder_variables() if known else (),
     )

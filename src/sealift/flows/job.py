@@ -127,13 +127,15 @@ def _engine(request: JobRequest, site: Profile) -> Engine:
                 f"jobs with `{request.engine}` are not written yet", hints=(f"engines: {', '.join(ENGINES)}",)
             )
         _check_form(request, found, site)
-        return found  # type: ignore[return-value]  # it is one of them
+        return found
     if request.image.startswith(STORE):
         return "podman-hpc"
-    wanted = [name for name in site.texts("engines.order") if name in ENGINES and (name in FILE_ENGINES) != in_registry]
-    if wanted:
-        return wanted[0]  # type: ignore[return-value]  # it is one of them
-    others = [name for name in site.texts("engines.order") if name not in ENGINES]
+    order = site.texts("engines.order")
+    takes = (engine for name in order for engine in ENGINES if engine == name)
+    wanted = next((engine for engine in takes if (engine in FILE_ENGINES) != in_registry), None)
+    if wanted is not None:
+        return wanted
+    others = [name for name in order if name not in ENGINES]
     if in_registry and others:
         raise UsageError(
             f"jobs with `{others[0]}`, the engine of {title}, are not written yet",
@@ -362,9 +364,8 @@ def _stage(wanted: str, image: JobImage, settled: Settled, site: Profile) -> Sta
 
 def _variables(site: Profile, environment: Mapping[str, str]) -> tuple[str, ...]:
     """The variables by which the site names its file systems; where little is known of it, those that are set here."""
-    names = [site.text(f"filesystems.{name}.variable") for name in site.names_below("filesystems")]
     known = site.text("site.kind") == "cluster"
-    return tuple(name for name in dict.fromkeys(names) if name and name != "HOME" and (known or environment.get(name)))
+    return tuple(name for name in site.folder_variables() if known or environment.get(name))
 
 
 def _notes(engine: Engine, site: Profile) -> tuple[str, ...]:

@@ -271,7 +271,7 @@ def _caller(plan: LaunchPlan, environment: Mapping[str, str], site: Profile | No
     """
     names = {"SCRATCH", *load_rules()["cache"]}
     if site is not None:
-        names |= {site.text(f"filesystems.{each}.variable") for each in site.names_below("filesystems")} - {"", "HOME"}
+        names |= set(site.folder_variables())
     home = home_folder(environment)
     env = {name: environment[name] for name in sorted(names) if environment.get(name)}
     paths = {home, *(bind.source for bind in plan.binds), *env.values()}

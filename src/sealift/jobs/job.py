@@ -15,9 +15,9 @@ Kind = Literal["single", "mpi", "gpu-mpi", "pytorch", "pytorch-tasks", "jax"]
 variables, one task a GPU; by JAX's coordinator.
 """
 
-KINDS: tuple[str, ...] = get_args(Kind)
+KINDS: tuple[Kind, ...] = get_args(Kind)
 Engine = Literal["apptainer", "singularity", "embedded", "podman-hpc", "shifter"]
-ENGINES: tuple[str, ...] = get_args(Engine)
+ENGINES: tuple[Engine, ...] = get_args(Engine)
 FILE_ENGINES = ("apptainer", "singularity", "embedded")
 """Engines that run a SIF or squashfs; the others run what is in a registry."""
 

@@ -104,10 +104,10 @@ def _check_site(site: Profile) -> None:
 
 
 def _kind(name: str) -> Kind:
-    for known in KINDS:
-        if name == known:
-            return name  # type: ignore[return-value]  # it is one of them
-    raise UsageError(f"`--kind {name}` is not known", hints=(f"one of {', '.join(KINDS)}",))
+    found = next((kind for kind in KINDS if kind == name), None)
+    if found is None:
+        raise UsageError(f"`--kind {name}` is not known", hints=(f"one of {', '.join(KINDS)}",))
+    return found
 
 
 def _gpus(wish: Wish, kind: Kind, site: Profile) -> int:

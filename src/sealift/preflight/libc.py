@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sealift.core.finding import Finding
+from sealift.core.finding import Finding, Severity
 from sealift.core.mpi import Wireup, version_numbers
 from sealift.evidence.imagefacts import locale_key
 from sealift.preflight import mpi
@@ -20,7 +20,8 @@ def old(question: Question) -> Iterator[Finding]:
     if fact is None or not image.mpi.glibc or version_numbers(image.mpi.glibc) >= version_numbers(fact.shown):
         return
     found = mpi.plan(question)
-    what, severity = "", "note"
+    what = ""
+    severity: Severity = "note"
     if isinstance(found, Wireup) and found.model in ("injected", "hybrid"):
         host = site.text("mpi.host", "the host's MPI")
         what = f"{host} of {site.name}, which takes the place of the image's MPI,"
@@ -33,7 +34,7 @@ def old(question: Question) -> Iterator[Finding]:
     can = "can fail" if fact.doubtful else "fails"
     yield Finding(
         id="libc.old",
-        severity="warning" if severity == "warning" else "error" if severity == "error" else "note",
+        severity=severity,
         what=f"the image has glibc {image.mpi.glibc}, and {what} needs {fact.shown}: it {can} with "
         f"`version GLIBC_{fact.shown} not found`",
         evidence=lines(f"the image's libc.so.6 defines GLIBC_{image.mpi.glibc}", *question.says("libc.minimum")),

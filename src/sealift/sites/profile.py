@@ -90,6 +90,11 @@ class Profile:
         """The names that stand for a `*`: `names_below("filesystems")` gives `scratch`, `home`, …, in file order."""
         return tuple(dict.fromkeys(rest.partition(".")[0] for rest in self.below(prefix)))
 
+    def folder_variables(self) -> tuple[str, ...]:
+        """The variables by which the site names its file systems, but for HOME, which every machine has."""
+        names = (self.text(f"filesystems.{name}.variable") for name in self.names_below("filesystems"))
+        return tuple(name for name in dict.fromkeys(names) if name not in ("", "HOME"))
+
     def groups(self) -> Iterator[tuple[str, tuple[Fact, ...]]]:
         """The facts by the first word of their keys, in the order of the files."""
         words = dict.fromkeys(key.partition(".")[0] for key in self.facts)

@@ -165,10 +165,7 @@ def _binds(plan: LaunchPlan, caller: Caller, site: Profile | None) -> tuple[Bind
 
 def _site_variables(site: Profile | None) -> tuple[str, ...]:
     """The names of the variables that name the site's file systems."""
-    names = ["SCRATCH"]
-    if site is not None:
-        names += (site.text(f"filesystems.{name}.variable") for name in site.names_below("filesystems"))
-    return tuple(name for name in dict.fromkeys(names) if name and name != "HOME")
+    return tuple(dict.fromkeys(("SCRATCH", *(site.folder_variables() if site is not None else ()))))
 
 
 def _is_shown(path: str, found: Mapping[str, Bind]) -> bool:
