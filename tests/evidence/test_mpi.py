@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -123,152 +123,68 @@ def _gcc(*words: str | Path) -> None:
     subprocess.run(["gcc", *map(str, words)], check=True, capture_output=True)
 
 
-MADE: dict[str, tuple[dict[str, str], str, str, tuple[str, ...], tuple[str, ...], MpiLibrary]] = {
-    "MPICH of one's own": (
-        *(C_LIBRARY, "", "libmpi.so.12", (), ()),
-        MpiLibrary(
-            implementation="mpich",
-            family="mpich",
-            path="/x",
-            soname="libmpi.so.12",
-            version="3.4.3",
-            device="ch4:ofi",
-            pmi=("pmi1",),
-            transports=("ofi",),
-        ),
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A library that says `symbols` and `text` and needs `needed`, with `plugins` beside it; what is seen of it."""
+
+    symbols: dict[str, str]
+    text: str = ""
+    needed: tuple[str, ...] = ()
+    plugins: tuple[str, ...] = ()
+    seen: MpiLibrary
+
+
+OWN = replace(MPICH, path="/x", soname="libmpi.so.12", version="3.4.3", device="ch4:ofi", transports=("ofi",), glibc="")
+BARE = replace(OWN, device="", transports=())
+"""One that says nothing of how it sends."""
+OPEN = replace(OPENMPI, path="/x", glibc="")
+MADE = {
+    "MPICH of one's own": Made(symbols=C_LIBRARY, seen=OWN),
+    "MPICH for PMIx": Made(
+        symbols=C_LIBRARY | {"MPII_Version_string": "4.2.0"},
+        needed=("libpmix.so.2",),
+        seen=replace(OWN, version="4.2.0", pmi=("pmix",)),
     ),
-    "MPICH for PMIx": (
-        *(C_LIBRARY | {"MPII_Version_string": "4.2.0"}, "", "libmpi.so.12", ("libpmix.so.2",), ()),
-        MpiLibrary(
-            implementation="mpich",
-            family="mpich",
-            path="/x",
-            soname="libmpi.so.12",
-            version="4.2.0",
-            device="ch4:ofi",
-            pmi=("pmix",),
-            transports=("ofi",),
-        ),
+    "MPICH 4.2 speaks both": Made(
+        symbols=C_LIBRARY | {"MPII_Version_string": "4.2.1"},
+        needed=("libfabric.so.1",),
+        seen=replace(OWN, version="4.2.1", pmi=("pmi1", "pmi2")),
     ),
-    "MPICH 4.2 speaks both": (
-        *(C_LIBRARY | {"MPII_Version_string": "4.2.1"}, "", "libmpi.so.12", ("libfabric.so.1",), ()),
-        MpiLibrary(
-            implementation="mpich",
-            family="mpich",
-            path="/x",
-            soname="libmpi.so.12",
-            version="4.2.1",
-            device="ch4:ofi",
-            pmi=("pmi1", "pmi2"),
-            transports=("ofi",),
-        ),
+    "Cray MPICH": Made(
+        symbols={"MPII_Version_string": "3.4a2", "MPII_Version_device": "ch4:ofi"},
+        text="MPI VERSION    : CRAY MPICH version 8.1.28.15 (ANL base 3.4a2)",
+        needed=("libpmi.so.0", "libpmi2.so.0"),
+        seen=replace(OWN, implementation="cray-mpich", version="8.1.28.15", pmi=("pmi1", "pmi2")),
     ),
-    "Cray MPICH": (
-        {"MPII_Version_string": "3.4a2", "MPII_Version_device": "ch4:ofi"},
-        "MPI VERSION    : CRAY MPICH version 8.1.28.15 (ANL base 3.4a2)",
-        "libmpi.so.12",
-        ("libpmi.so.0", "libpmi2.so.0"),
-        (),
-        MpiLibrary(
-            implementation="cray-mpich",
-            family="mpich",
-            path="/x",
-            soname="libmpi.so.12",
-            version="8.1.28.15",
-            device="ch4:ofi",
-            pmi=("pmi1", "pmi2"),
-            transports=("ofi",),
-        ),
+    "Intel MPI": Made(
+        symbols={},
+        text="Intel(R) MPI Library 2021.11 for Linux* OS",
+        seen=replace(BARE, implementation="intel-mpi", version="2021.11", pmi=("pmi1", "pmi2")),
     ),
-    "Intel MPI": (
-        {},
-        "Intel(R) MPI Library 2021.11 for Linux* OS",
-        "libmpi.so.12",
-        (),
-        (),
-        MpiLibrary(
-            implementation="intel-mpi",
-            family="mpich",
-            path="/x",
-            soname="libmpi.so.12",
-            version="2021.11",
-            pmi=("pmi1", "pmi2"),
-        ),
+    "MVAPICH": Made(
+        symbols={"MPII_Version_string": "2.3.7"},
+        text="MVAPICH2 Version      : %s",
+        needed=("libpmi2.so.0",),
+        seen=replace(BARE, implementation="mvapich", version="2.3.7", pmi=("pmi2",)),
     ),
-    "MVAPICH": (
-        {"MPII_Version_string": "2.3.7"},
-        "MVAPICH2 Version      : %s",
-        "libmpi.so.12",
-        ("libpmi2.so.0",),
-        (),
-        MpiLibrary(
-            implementation="mvapich",
-            family="mpich",
-            path="/x",
-            soname="libmpi.so.12",
-            version="2.3.7",
-            pmi=("pmi2",),
-        ),
+    "ParaStation": Made(
+        symbols={"MPII_Version_string": "5.4.11"},
+        needed=("libpscom.so.2",),
+        seen=replace(BARE, implementation="parastation", version="5.4.11"),
     ),
-    "ParaStation": (
-        {"MPII_Version_string": "5.4.11"},
-        "",
-        "libmpi.so.12",
-        ("libpscom.so.2",),
-        (),
-        MpiLibrary(
-            implementation="parastation",
-            family="mpich",
-            path="/x",
-            soname="libmpi.so.12",
-            version="5.4.11",
-            pmi=("pmi1",),
-        ),
+    "Open MPI 4 with PMI-2": Made(
+        symbols={"ompi_version_string": "4.0.3"},
+        plugins=("mca_pmix_s1.so", "mca_pmix_s2.so", "mca_pmix_pmix3x.so", "mca_pml_ucx.so", "mca_btl_tcp.so"),
+        seen=replace(OPEN, version="4.0.3", pmi=("pmi1", "pmi2", "pmix"), transports=("ucx",)),
     ),
-    "Open MPI 4 with PMI-2": (
-        {"ompi_version_string": "4.0.3"},
-        "",
-        "libmpi.so.40",
-        (),
-        ("mca_pmix_s1.so", "mca_pmix_s2.so", "mca_pmix_pmix3x.so", "mca_pml_ucx.so", "mca_btl_tcp.so"),
-        MpiLibrary(
-            implementation="openmpi",
-            family="openmpi",
-            path="/x",
-            soname="libmpi.so.40",
-            version="4.0.3",
-            pmi=("pmi1", "pmi2", "pmix"),
-            transports=("ucx",),
-        ),
+    "Open MPI 5": Made(
+        symbols={"ompi_version_string": "5.0.7"},
+        needed=("libpmix.so.2", "libfabric.so.1"),
+        seen=replace(OPEN, version="5.0.7", transports=("ofi",)),
     ),
-    "Open MPI 5": (
-        {"ompi_version_string": "5.0.7"},
-        "",
-        "libmpi.so.40",
-        ("libpmix.so.2", "libfabric.so.1"),
-        (),
-        MpiLibrary(
-            implementation="openmpi",
-            family="openmpi",
-            path="/x",
-            soname="libmpi.so.40",
-            version="5.0.7",
-            pmi=("pmix",),
-            transports=("ofi",),
-        ),
-    ),
-    "the standard ABI": (
-        *(C_LIBRARY | {"MPII_Version_string": "5.0.0"}, "", "libmpi_abi.so.1", (), ()),
-        MpiLibrary(
-            implementation="mpich",
-            family="standard",
-            path="/x",
-            soname="libmpi_abi.so.1",
-            version="5.0.0",
-            device="ch4:ofi",
-            pmi=("pmi1", "pmi2"),
-            transports=("ofi",),
-        ),
+    "the standard ABI": Made(
+        symbols=C_LIBRARY | {"MPII_Version_string": "5.0.0"},
+        seen=replace(OWN, family="standard", soname="libmpi_abi.so.1", version="5.0.0", pmi=("pmi1", "pmi2")),
     ),
 }
 
@@ -277,9 +193,9 @@ MADE: dict[str, tuple[dict[str, str], str, str, tuple[str, ...], tuple[str, ...]
 @pytest.mark.needs("gcc")
 @pytest.mark.parametrize("name", MADE)
 def test_families_and_what_they_speak(name: str, tmp_path: Path) -> None:
-    symbols, text, soname, needed, plugins, expected = MADE[name]
-    data = library(tmp_path, "it.so", soname=soname, symbols=symbols, text=text, needed=needed)
-    assert read_library("/x", lambda offset, size: data[offset : offset + size], plugins) == expected
+    made = MADE[name]
+    data = library(tmp_path, "it.so", soname=made.seen.soname, symbols=made.symbols, text=made.text, needed=made.needed)
+    assert read_library("/x", lambda offset, size: data[offset : offset + size], made.plugins) == made.seen
 
 
 @pytest.mark.slow
