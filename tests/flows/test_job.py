@@ -190,6 +190,33 @@ def test_a_copy_on_the_node_runs_and_goes(site: Site, engine: str) -> None:
     assert _left() == before
 
 
+FULL = """\
+#!/bin/sh
+# As Slurm's own where a node's disk is full: it gives up, and what it wrote stays.
+while [ $# -gt 2 ]; do shift; done
+head --bytes=4096 "$1" >"$2"
+echo "sbcast: error: REQUEST_FILE_BCAST(nid001): No space left on device" >&2
+exit 1
+"""
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_node_without_room_for_the_copy_stops_the_job_and_keeps_no_part(site: Site, engine: str) -> None:
+    before = _left()
+    (site.here / "bin").mkdir()
+    (site.here / "bin/sbcast").write_text(FULL)
+    (site.here / "bin/sbcast").chmod(0o755)
+    site.user.give(site.here)
+    path = f"{site.here}/bin:{site.user.environment()['PATH']}"
+    done = dataclasses.replace(site, more={"PATH": path}).job(
+        *("--engine", engine, "--stage", "node", "--submit", "--wait", "--", "true")
+    )
+    assert done.returncode == 1, done.stderr
+    (said,) = site.read("app-*.out").values()
+    assert said.splitlines()[-1] == "sealift: the image cannot be copied to the nodes"
+    assert _left() == before
+
+
 def test_another_image_stops_the_job(site: Site) -> None:
     text = site.job("--engine", "embedded", "--", "sh", "-c", "echo >rank-0").stdout
     with open(site.here / "app.sif", "ab") as image:

@@ -50,7 +50,10 @@ def _file(job: Job) -> Iterator[str]:
     if job.stage == "node":
         yield "# A copy on each node, by Slurm's own broadcast: then the ranks ask nothing of the shared file system."
         yield "copy=/tmp/sealift-$SLURM_JOB_ID-${image##*/}"
-        yield 'sbcast --force "$image" "$copy" || stop "the image cannot be copied to the nodes"'
+        yield 'sbcast --force "$image" "$copy" || {'
+        yield f"    {command((*each_node(), 'rm', '-f', at_run_time('copy')), indent=4)}"
+        yield '    stop "the image cannot be copied to the nodes"'
+        yield "}"
         yield "image=$copy"
         if job.engine == "embedded":
             yield "export SEALIFT_COPIED=yes"
