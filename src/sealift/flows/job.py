@@ -15,8 +15,8 @@ from sealift.core.reference import Reference, as_component, parse_source
 from sealift.engines.binds import parse_binds
 from sealift.errors import FetchError, ImageError, UsageError
 from sealift.flows.sites import detect_site, find_site
-from sealift.jobs.image import LARGE
-from sealift.jobs.job import ENGINES, FILE_ENGINES, Engine, Job, JobImage, Kind, Stage
+from sealift.jobs.image import choose_stage
+from sealift.jobs.job import ENGINES, FILE_ENGINES, Engine, Job, JobImage, Kind
 from sealift.jobs.script import script
 from sealift.jobs.settle import Settled, Wish, settle
 from sealift.jobs.words import at_run_time, with_variables
@@ -25,9 +25,6 @@ from sealift.sites.profile import Profile
 STORE = "podman-hpc:"
 """An image that podman-hpc holds, by the name that it has there."""
 _IN_STORES = ("docker://", STORE)
-LARGE_FOR_NODES = 2
-"""From so many nodes on a large image is copied to each."""
-_SHARE_OF_MEMORY = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +79,7 @@ def plan_job(request: JobRequest) -> Job:
         site=site,
         orders=settled.orders,
         image=image,
-        stage=_stage(request.stage, image, settled, site),
+        stage=choose_stage(request.stage, image, nodes=settled.orders.nodes, site=site),
         workers=settled.workers,
         wireup=wireup,
         probe=talk.probe,
@@ -345,21 +342,6 @@ def _communication(settled: Settled, site: Profile, engine: Engine, wireup: Wire
 
 
 # Where things lie
-
-
-def _stage(wanted: str, image: JobImage, settled: Settled, site: Profile) -> Stage:
-    if wanted not in ("auto", "shared", "node"):
-        raise UsageError(f"`--stage {wanted}` is not known", hints=("auto, shared or node",))
-    if image.form != "file":
-        if wanted == "node":
-            raise UsageError("`--stage node` is for files: the engine keeps this image itself")
-        return "shared"
-    if wanted != "auto":
-        return "node" if wanted == "node" else "shared"
-    # Where nodes have no disk, /tmp is their memory: a small share of it is worth it.
-    room = site.number("node.memory_gb") * 1e9 / _SHARE_OF_MEMORY
-    many = settled.orders.nodes >= LARGE_FOR_NODES
-    return "node" if many and LARGE <= image.size <= room else "shared"
 
 
 def _variables(site: Profile, environment: Mapping[str, str]) -> tuple[str, ...]:

@@ -6,12 +6,30 @@ import re
 from collections.abc import Iterator
 
 from sealift.engines.clean.image import StoredImage
-from sealift.jobs.job import Job, JobImage
+from sealift.errors import UsageError
+from sealift.jobs.job import Job, JobImage, Stage
 from sealift.jobs.parts import heredoc, part
 from sealift.jobs.words import at_run_time, command, one_line, quoted
+from sealift.sites.profile import Profile
 
 LARGE = 1_000_000_000
 """From this size on many nodes read a copy of their own, or a striped file."""
+_SHARE_OF_MEMORY = 8
+
+
+def choose_stage(wanted: str, image: JobImage, *, nodes: int, site: Profile) -> Stage:
+    """Where ranks read the image: `shared` or `node`, or by itself with `auto`; UsageError for what cannot be."""
+    if wanted not in ("auto", "shared", "node"):
+        raise UsageError(f"`--stage {wanted}` is not known", hints=("auto, shared or node",))
+    if image.form != "file":
+        if wanted == "node":
+            raise UsageError("`--stage node` is for files: the engine keeps this image itself")
+        return "shared"
+    if wanted != "auto":
+        return "node" if wanted == "node" else "shared"
+    # Where nodes have no disk, /tmp is their memory: a small share of it is worth it.
+    room = site.number("node.memory_gb") * 1e9 / _SHARE_OF_MEMORY
+    return "node" if nodes > 1 and LARGE <= image.size <= room else "shared"
 
 
 def stored(image: JobImage, *, engine: str) -> StoredImage:
