@@ -75,7 +75,11 @@ def test_the_files_can_be_seen_first(image: Path, tmp_path: Path, capsys: pytest
     [
         (
             ("install", "x.sif", "--env", "A"),
-            "error: `--env A`: a variable is NAME=VALUE\nhint: --env OMP_NUM_THREADS=4\n",
+            "error: `--env A` is not NAME=VALUE\nhint: --env A=VALUE\n",
+        ),
+        (
+            ("install", "x.sif", "--env", "A B=1"),
+            "error: `--env A B=1`: `A B` is no name of a variable\nhint: --env OMP_NUM_THREADS=4\n",
         ),
         (
             ("remove", "gone"),

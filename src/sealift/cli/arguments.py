@@ -1,13 +1,30 @@
-"""argparse with the error form of the rest of the program."""
+"""argparse with the error form of the rest of the program, and what several commands read alike."""
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
+from collections.abc import Iterable
 from typing import NoReturn
+
+from sealift.errors import UsageError
 
 
 class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         print(f"error: {message}\nhint: {self.prog} --help", file=sys.stderr)
         raise SystemExit(2)
+
+
+def read_variables(texts: Iterable[str]) -> dict[str, str]:
+    """The variables of `--env NAME=VALUE`; a later one of the same name wins."""
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"`--env {text}` is not NAME=VALUE", hints=(f"--env {name or 'NAME'}=VALUE",))
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise UsageError(f"`--env {text}`: `{name}` is no name of a variable", hints=("--env OMP_NUM_THREADS=4",))
+        found[name] = value
+    return found

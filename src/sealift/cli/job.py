@@ -6,7 +6,6 @@ import argparse
 import dataclasses
 import datetime as dt
 import json
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -118,16 +117,9 @@ def _job(options: argparse.Namespace, command: tuple[str, ...]) -> int:
 def _request(
     options: argparse.Namespace, command: tuple[str, ...], env: Mapping[str, str], events: Events
 ) -> JobRequest:
+    from sealift.cli.arguments import read_variables
     from sealift.flows.job import JobRequest, Wish
 
-    variables = {}
-    for text in options.env:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise UsageError(f"`--env {text}` is not NAME=VALUE", hints=(f"--env {name or 'NAME'}=VALUE",))
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            raise UsageError(f"`--env {text}`: `{name}` is no name of a variable", hints=("--env OMP_NUM_THREADS=4",))
-        variables[name] = value
     fields = {field.name: getattr(options, field.name) for field in dataclasses.fields(Wish)}
     return JobRequest(
         image=options.image,
@@ -137,7 +129,7 @@ def _request(
         engine=options.engine,
         wish=Wish(**fields),
         binds=tuple(options.bind),
-        env=variables,
+        env=read_variables(options.env),
         pwd=options.pwd,
         stage=options.stage,
         twin=options.twin,

@@ -8,8 +8,6 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from sealift.errors import UsageError
-
 if TYPE_CHECKING:
     from sealift.flows.kernel import InstalledKernel
 
@@ -68,6 +66,7 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def _install(options: argparse.Namespace) -> None:
+    from sealift.cli.arguments import read_variables
     from sealift.cli.progress import drawn
     from sealift.flows import kernel
     from sealift.flows.run import parse_binds
@@ -85,7 +84,7 @@ def _install(options: argparse.Namespace) -> None:
         nv=options.nv,
         rocm=options.rocm,
         binds=tuple(bind for text in options.bind for bind in parse_binds(text)),
-        env=dict(_pair(text) for text in options.env),
+        env=read_variables(options.env),
         force=options.force,
     )
     if options.print:
@@ -98,13 +97,6 @@ def _install(options: argparse.Namespace) -> None:
         made = kernel.install_kernel(order, env, events=events)
     print(f"installed the kernel {made.name}: {made.folder}", file=sys.stderr)
     print(f"Jupyter shows it as: {made.display_name}", file=sys.stderr)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise UsageError(f"`--env {text}`: a variable is NAME=VALUE", hints=("--env OMP_NUM_THREADS=4",))
-    return name, value
 
 
 def _list(found: tuple[InstalledKernel, ...], *, as_json: bool) -> None:
