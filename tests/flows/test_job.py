@@ -283,6 +283,15 @@ def test_jobs_that_run_are_listed(site: Site) -> None:
     assert re.fullmatch(rf"{number} +app +CANCELLED +143 +{rest}", row())
 
 
+def test_a_job_that_slurm_never_had(site: Site) -> None:
+    done = site("sealift", "job", "status", "999999")
+    assert (done.returncode, done.stdout, done.stderr.decode()) == (
+        6,
+        b"",
+        "error: Slurm knows no job 999999 any more\nhint: what is there: sealift job status\n",
+    )
+
+
 def test_tasks_of_jax_have_a_coordinator(site: Site) -> None:
     done = site.job(
         *("--engine", "embedded", "--kind", "jax", "--nodes", "2", "--gpus-per-node", "1", "--submit", "--wait"),

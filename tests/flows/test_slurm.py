@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from sealift.core.event import Event, Said
-from sealift.errors import HostError
+from sealift.errors import HostError, ToolError
 from sealift.flows.slurm import status, wait
 from sealift.jobs.status import JobState
 
+SILENT = "echo 'slurm_load_jobs error: Unable to contact slurm controller (connect failure)' >&2; exit 1"
 UNKNOWN = "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1"
 
 
@@ -60,6 +61,35 @@ def test_a_job_that_nobody_knows(slurms, sacct: str) -> None:
     with pytest.raises(HostError) as raised:
         status("7", slurms(scontrol=UNKNOWN, sacct=sacct))
     assert raised.value.message == "Slurm knows no job 7 any more"
+
+
+def test_a_slurm_that_does_not_answer_knows_the_job_all_the_same(slurms) -> None:
+    env = slurms(scontrol=SILENT, sacct="true")
+    with pytest.raises(ToolError) as raised:
+        status("7", env)
+    assert raised.value.tail == "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"
+
+
+def test_waiting_outlives_a_slurm_that_is_started_anew(slurms, tmp_path: Path) -> None:
+    said = f"""
+n=$(cat {tmp_path}/n 2>/dev/null || echo 0); echo $((n + 1)) >{tmp_path}/n
+case $n in
+    0) echo "JobId=7 JobState=RUNNING ExitCode=0:0" ;;
+    1 | 2) {SILENT} ;;
+    *) echo "JobId=7 JobState=FAILED ExitCode=3:0" ;;
+esac
+"""
+    events: list[Event] = []
+    ended = wait("7", slurms(scontrol=said), events=events.append, sleep=lambda _: None)
+    assert [(state.state, state.code) for state in ended] == [("FAILED", 3)]
+    assert events == [
+        Said(text="job 7: RUNNING"),
+        Said(
+            text="job 7: Slurm does not answer: "
+            "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"
+        ),
+        Said(text="job 7: FAILED"),
+    ]
 
 
 def test_waiting_asks_less_and_less_often_and_tells_each_change_once(slurms, tmp_path: Path) -> None:

@@ -10,6 +10,9 @@ from sealift.core.event import Events, Said, ignore
 from sealift.errors import HostError, ToolError, UsageError
 from sealift.jobs.status import SACCT_FIELDS, JobState, read_sacct, read_scontrol, worst
 
+_FORGOTTEN = "Invalid job id"
+"""What `scontrol` says of a job that ended some minutes ago."""
+
 
 def submit(text: str, environment: Mapping[str, str]) -> str:
     """Send a script; the job's number. HostError where there is no Slurm, ToolError with its words where it refuses."""
@@ -20,7 +23,7 @@ def submit(text: str, environment: Mapping[str, str]) -> str:
 def status(job: str, environment: Mapping[str, str]) -> tuple[JobState, ...]:
     """What Slurm knows of a job (of all of one's own where it is empty), the tasks of an array one by one.
 
-    HostError where it knows nothing.
+    HostError where it knows nothing, ToolError where it does not answer.
     """
     if not job:
         listed = _slurm(("squeue", "--noheader", "--me", "--states=all", "--format=%A"), environment).split()
@@ -36,13 +39,14 @@ def status(job: str, environment: Mapping[str, str]) -> tuple[JobState, ...]:
 def _known(job: str, environment: Mapping[str, str]) -> tuple[JobState, ...]:
     try:
         return read_scontrol(_slurm(("scontrol", "--oneliner", "show", "job", job), environment))
-    except ToolError:
-        pass  # it ended some minutes ago
+    except ToolError as error:
+        if _FORGOTTEN not in error.tail:
+            raise
     fields = ",".join(f"{name}%200" if name in ("JobName", "NodeList", "WorkDir") else name for name in SACCT_FIELDS)
     try:
         words = ("sacct", "--parsable2", "--noheader", "--allocations", f"--jobs={job}", f"--format={fields}")
         return read_sacct(_slurm(words, environment))
-    except (ToolError, HostError):
+    except HostError:
         return ()  # a cluster without accounting
 
 
@@ -54,16 +58,23 @@ def wait(
     sleep: Callable[[float], None] = time.sleep,
     longest: float = 15.0,
 ) -> tuple[JobState, ...]:
-    """Wait for the end of a job, or of all tasks of an array; asks Slurm seldom. Each change of state is an event."""
+    """Wait for the end of a job, or of all tasks of an array; asks Slurm seldom. Each change of state is an event.
+
+    A Slurm that does not answer is asked again: jobs go on while it is started anew.
+    """
     pause, before = 0.5, ""
     while True:
-        states = status(job, environment)
-        told = [f"{state.state} ({state.reason})" if state.reason else state.state for state in states]
-        words = ", ".join(dict.fromkeys(told))
+        states: tuple[JobState, ...] = ()
+        try:
+            states = status(job, environment)
+            told = [f"{state.state} ({state.reason})" if state.reason else state.state for state in states]
+            words = ", ".join(dict.fromkeys(told))
+        except ToolError as error:
+            words = f"Slurm does not answer: {error.tail.splitlines()[-1] if error.tail else error.message}"
         if words != before:
             events(Said(text=f"job {job}: {words}"))
             before = words
-        if all(state.ended for state in states):
+        if states and all(state.ended for state in states):
             return states
         sleep(pause)
         pause = min(pause * 1.5, longest)
