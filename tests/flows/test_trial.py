@@ -82,7 +82,7 @@ def test_an_image_for_another_processor_is_not_tried() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.needs("root", "mmdebstrap", "mirror")
+@pytest.mark.needs("gcc", "root", "mmdebstrap", "mirror")
 def test_a_real_image_with_what_does_not_work(mpich_image: Path, tmp_path: Path) -> None:
     """Debian's tree with a program whose MPI no loader finds, and with two Python packages, one of them broken."""
     root = tmp_path / "app"

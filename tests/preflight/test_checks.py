@@ -32,6 +32,7 @@ def judged(image: images.Image, folder: Path, config: dict[str, str]) -> Verdict
 
 
 @pytest.mark.slow
+@pytest.mark.needs("gcc")
 @pytest.mark.parametrize("name", sorted(images.good()))
 def test_nothing_is_said_of_a_good_image(name: str, tmp_path: Path, config: dict[str, str]) -> None:
     found = judged(images.good()[name], tmp_path, config)
@@ -40,6 +41,7 @@ def test_nothing_is_said_of_a_good_image(name: str, tmp_path: Path, config: dict
 
 
 @pytest.mark.slow
+@pytest.mark.needs("gcc")
 @pytest.mark.parametrize("name", sorted(images.faulty()))
 def test_what_is_said_of_a_fault(name: str, tmp_path: Path, config: dict[str, str]) -> None:
     found = judged(images.faulty()[name], tmp_path, config)
@@ -52,6 +54,7 @@ def test_what_is_said_of_a_fault(name: str, tmp_path: Path, config: dict[str, st
 
 
 @pytest.mark.slow
+@pytest.mark.needs("gcc")
 def test_what_is_pushed_gets_a_name_that_registries_take(tmp_path: Path, config: dict[str, str]) -> None:
     root = images.good()[min(images.good())].write(tmp_path / "My App")
     found = check(CheckRequest(image=str(root), environment=config, site="perlmutter", engine="podman-hpc"))

@@ -66,6 +66,7 @@ MPI = "MPI: srun --mpi=cray_shasta, podman-hpc --mpi"
 
 
 @pytest.mark.slow
+@pytest.mark.needs("gcc")
 @pytest.mark.parametrize(
     ("content", "findings", "how"),
     [
