@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 import pytest
 
 from sealift.cli.app import main
+from tests.preflight import images
 
 DIGEST = "sha256:" + "0" * 64
 IMAGE = f"docker://registry.example.org/me/app:1@{DIGEST}"
@@ -180,3 +182,32 @@ def test_the_site_of_this_machine_is_known(capsys: pytest.CaptureFixture[str], m
     monkeypatch.setenv("NERSC_HOST", "perlmutter")
     assert main(["job", IMAGE, "--", "x"]) == 0
     assert "# Written by Sealift" in capsys.readouterr().out
+
+
+TRIED = """\
+found=$(srun --export=ALL --nodes=2 --ntasks=2 --ntasks-per-node=1 --cpus-per-task=32 --cpu-bind=cores \\
+    --gpus-per-node=4 --gpu-bind=none --mpi=cray_shasta --kill-on-bad-exit=0 --time=3 \\
+    bash -c "$rank" rank /usr/bin/python3 -I -c "$probe" library=libmpi.so.12 path=/usr/local/lib/libmpi.so.12 \\
+        world=0x44000000 byte=0x4c00010d int64=0x4c00083a sum=0x58000003 tasks=2)
+"""
+MPI_JOB = ("--site", "perlmutter", "--kind", "mpi", "--nodes", "2")
+
+
+@pytest.mark.slow
+@pytest.mark.needs("gcc")
+def test_a_twin_tells_which_mpi_the_image_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", os.defpath)
+    unknown = "# note    nobody looked into the image for its MPI, and no two ranks try it first"
+    assert main(["job", IMAGE, *MPI_JOB, "--", "/opt/app/bin/solver"]) == 0
+    assert unknown in capsys.readouterr().out
+    python = {"usr/bin/python3": b"", "usr/lib/python3.12/lib-dynload/_ctypes.cpython-312.so": b""}
+    twin = images.Image(content={**images.mpich(), **python}).write(tmp_path / "mpich")
+    assert main(["job", IMAGE, *MPI_JOB, "--twin", str(twin), "--", "/opt/app/bin/solver"]) == 0
+    out = capsys.readouterr().out
+    assert unknown not in out
+    assert re.findall(r"^found=(?:.*\\\n)*.*\n", out, re.MULTILINE) == [TRIED]
+    twin = images.Image(content=images.openmpi("5.0.8")).write(tmp_path / "openmpi")
+    assert main(["job", IMAGE, *MPI_JOB, "--twin", str(twin), "--", "/opt/app/bin/solver"]) == 2
+    assert capsys.readouterr().err.startswith("error: the image's Open MPI 5.0.8 speaks PMIx, and podman-hpc's ")
