@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import re
 import subprocess
+import tarfile
 import zipfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import hatchling.build
 import pytest
 
 from tests.ground.install import CHECKOUT, build_wheel
@@ -83,6 +85,18 @@ def test_the_wheel_is_pure_and_whole(tmp_path):
     assert package - names == set()
     assert "Root-Is-Purelib: true" in metadata["WHEEL"].splitlines()
     assert metadata["entry_points.txt"].split() == ["[console_scripts]", "sealift", "=", "sealift.cli.app:main"]
+
+
+@pytest.mark.slow
+def test_an_archive_of_sources_has_all_of_them_and_gives_the_same_wheel(tmp_path, monkeypatch):
+    monkeypatch.chdir(CHECKOUT)
+    with tarfile.open(tmp_path / hatchling.build.build_sdist(str(tmp_path))) as archive:
+        (top,) = {name.partition("/")[0] for name in archive.getnames()}
+        files = {member.name.removeprefix(f"{top}/") for member in archive.getmembers() if member.isfile()}
+        archive.extractall(tmp_path)
+    assert set(tracked()) - files == set()
+    wheels = [build_wheel(tmp_path / "from-sources", tmp_path / top), build_wheel(tmp_path / "from-checkout")]
+    assert wheels[0].read_bytes() == wheels[1].read_bytes()
 
 
 @pytest.mark.slow

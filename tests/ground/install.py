@@ -12,12 +12,12 @@ from tests.ground import session
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
-def build_wheel(target: Path) -> Path:
+def build_wheel(target: Path, sources: Path = CHECKOUT) -> Path:
     """Build the wheel of the checkout into `target`; needs nothing from the network but what `make setup` left."""
     subprocess.run(
         [
             *(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"),
-            *("--wheel-dir", str(target), str(CHECKOUT)),
+            *("--wheel-dir", str(target), str(sources)),
         ],
         check=True,
     )
