@@ -23,6 +23,8 @@ CONTENT = {
     "etc/passwd": b"inside\n",
     "etc/empty": b"",
     "var/folder": None,
+    # As deep as programs like to nest what they bring
+    f"{'/'.join(100 * ['node_modules'])}/index.js": b"deep",
 }
 
 

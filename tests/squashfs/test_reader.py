@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import os
+import stat
 import struct
 import subprocess
 from dataclasses import replace
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from sealift.core.tree import NO_DIGEST, Entry
 from sealift.errors import ImageError
+from sealift.sections.squashfsroot import SquashfsRoot
 from sealift.squashfs.layout import SUPERBLOCK, Superblock, parse_superblock
 from sealift.squashfs.reader import SquashfsReader
 from tests.ground.listing import full_listing
@@ -183,7 +185,12 @@ def reader() -> SquashfsReader:
     ],
 )
 def test_links_are_followed_inside_the_image(reader: SquashfsReader, path: bytes, found: bytes | None) -> None:
-    assert reader.resolve(path) == found
+    try:
+        look = SquashfsRoot(squashfs=reader).look(os.fsdecode(path))
+    except OSError:
+        assert found is None
+    else:
+        assert (os.fsencode(look.real[1:]) if look.kind else None) == found
 
 
 def test_paths_are_looked_up(reader: SquashfsReader) -> None:
@@ -216,6 +223,15 @@ def test_what_is_no_small_file_is_not_read(reader: SquashfsReader, path: bytes, 
 def test_a_tree_may_be_too_large(reader: SquashfsReader) -> None:
     with pytest.raises(ImageError, match="the squashfs has more than 10 entries"):
         reader.tree(limit=10)
+    with pytest.raises(ImageError, match="the squashfs has more than 10 entries"):
+        list(reader.names(limit=10))
+
+
+def test_names_are_those_of_the_tree(reader: SquashfsReader) -> None:
+    tree, _, _ = reader.tree()
+    assert sorted(prefix + name for prefix, name in reader.names()) == sorted(
+        path for path, mode in zip(tree.paths, tree.modes, strict=True) if not stat.S_ISDIR(mode)
+    )
 
 
 # ── hostile bytes ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -252,6 +268,8 @@ def test_changed_bytes_give_an_image_or_an_image_error(data: st.DataObject) -> N
         image[place] = value
     with contextlib.suppress(ImageError):
         everything_of(bytes(image))
+    with contextlib.suppress(ImageError):
+        list(SquashfsReader(io.BytesIO(image)).names())
 
 
 def stored_image(entries: list[Entry]) -> tuple[bytearray, Superblock]:
@@ -273,8 +291,10 @@ def test_a_directory_inside_itself_is_an_error() -> None:
     # The first listing is that of d: its only entry is e, whose inode stands first in the table.
     assert image[listing + 12 : listing + 21] == struct.pack("<HhHH", 0, 0, 1, 0) + b"e"
     image[listing + 12 : listing + 14] = struct.pack("<H", 32)
-    with pytest.raises(ImageError, match="the directory `/d/e` stands in two places"):
-        SquashfsReader(io.BytesIO(image)).tree()
+    hostile = SquashfsReader(io.BytesIO(image))
+    for walk in (hostile.tree, lambda: list(hostile.names())):
+        with pytest.raises(ImageError, match="the directory `/d/e` stands in two places"):
+            walk()
 
 
 def test_a_file_of_impossible_size_is_an_error() -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sealift.errors import ImageError
-from sealift.sections.root import DirectoryRoot, Root
+from sealift.sections.root import DirectoryRoot
 from sealift.sections.squashfsroot import SquashfsRoot
 from sealift.sif.reader import SifImage, is_sif, read_sif
 from sealift.squashfs.reader import SquashfsReader
@@ -27,7 +27,7 @@ class OpenImage:
 
     path: str
     form: Form
-    root: Root
+    root: DirectoryRoot | SquashfsRoot
     sif: SifImage | None = None
     squashfs: SquashfsReader | None = None
 

@@ -7,16 +7,12 @@ import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from sealift.errors import ImageError
 from sealift.evidence.opening import OpenImage
 from sealift.sections.root import follow
-from sealift.squashfs.layout import DIRECTORY
 from sealift.squashfs.pieces import FilePieces
 from sealift.squashfs.reader import SquashfsReader
 
 Read = Callable[[int, int], bytes]
-DEPTH_LIMIT = 64
-NAMES_LIMIT = 20_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,76 +28,47 @@ class Found:
 def find_names(image: OpenImage, wanted: Callable[[str], bool]) -> Iterator[str]:
     """The paths, from `/` on, of all files and links whose name is `wanted`. No link is followed, no file opened.
 
-    ImageError for an image with more names, or folders in folders, than there can be.
+    ImageError where the image is damaged.
     """
-    names = _squashfs_names(image.squashfs) if image.squashfs is not None else _folder_names(image.path)
+    names = image.squashfs.names() if image.squashfs is not None else _names_in_folder(os.fsencode(image.path))
     for folder, name in names:
-        if wanted(name):
-            yield f"{folder}/{name}"
+        if wanted(os.fsdecode(name)):
+            yield "/" + os.fsdecode(folder + name)
 
 
 def open_file(image: OpenImage, path: str) -> Found | None:
     """The regular file that `path` leads to inside the image; None where there is none."""
     try:
-        if image.squashfs is None:
-            return _of_folder(image.path, path)
-        real = image.squashfs.resolve(os.fsencode(path))
-        inode = image.squashfs.find(real) if real is not None else None
+        real = follow(path, image.root.link)
     except OSError:  # links in a circle
         return None
-    if real is None or inode is None or not stat.S_ISREG(inode.mode):
-        return None
-    pieces = FilePieces(image.squashfs, inode)
-    return Found(path="/" + os.fsdecode(real), size=inode.size, mode=stat.S_IMODE(inode.mode), read=pieces.read)
+    return _in_folder(image.path, real) if image.squashfs is None else _in_squashfs(image.squashfs, real)
 
 
-def _squashfs_names(reader: SquashfsReader) -> Iterator[tuple[str, str]]:
-    """Folder and name of all that is no folder. Only folders' inodes are read, so that a large image takes little."""
-    todo = [("", reader.superblock.root)]
-    folders = {reader.superblock.root}
-    seen = 0
+def _names_in_folder(top: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """As `SquashfsReader.names`, of a folder of this machine; what may not be read is passed over."""
+    todo = [b""]
     while todo:
-        path, reference = todo.pop()
-        if path.count("/") > DEPTH_LIMIT:
-            raise ImageError("the squashfs is damaged: its directories are nested too deeply")
-        for name, below, kind in reader.listing(reader.inode(reference)):
-            seen += 1
-            if seen > NAMES_LIMIT:
-                raise ImageError(f"the squashfs has more than {NAMES_LIMIT} names")
-            text = os.fsdecode(name)
-            if kind == DIRECTORY:
-                if below in folders:
-                    raise ImageError(f"the squashfs is damaged: the directory `{path}/{text}` stands in two places")
-                folders.add(below)
-                todo.append((f"{path}/{text}", below))
-            else:
-                yield path, text
-
-
-def _folder_names(top: str) -> Iterator[tuple[str, str]]:
-    """The same of a folder of this machine; what may not be read is passed over."""
-    todo = [""]
-    while todo:
-        path = todo.pop()
+        prefix = todo.pop()
         try:
-            with os.scandir(f"{top}/{path}") as entries:
+            with os.scandir(os.path.join(top, prefix)) as entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
-                        todo.append(f"{path}/{entry.name}")
+                        todo.append(prefix + entry.name + b"/")
                     else:
-                        yield path, entry.name
+                        yield prefix, entry.name
         except OSError:
             continue
 
 
-def _of_folder(top: str, path: str) -> Found | None:
-    def link(inside: str) -> str | None:
-        try:
-            return os.readlink(top + inside)
-        except OSError:
-            return None
+def _in_squashfs(reader: SquashfsReader, real: str) -> Found | None:
+    inode = reader.find(os.fsencode(real[1:]))
+    if inode is None or not stat.S_ISREG(inode.mode):
+        return None
+    return Found(path=real, size=inode.size, mode=stat.S_IMODE(inode.mode), read=FilePieces(reader, inode).read)
 
-    real = follow(path, link)
+
+def _in_folder(top: str, real: str) -> Found | None:
     place = top + real
     try:
         status = os.lstat(place)

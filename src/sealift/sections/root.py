@@ -50,7 +50,7 @@ class DirectoryRoot:
     path: str
 
     def look(self, path: str) -> Look:
-        real = follow(path, self._link)
+        real = follow(path, self.link)
         place = self.path + real
         try:
             found = os.lstat(place)
@@ -66,11 +66,12 @@ class DirectoryRoot:
 
     def names(self, path: str) -> tuple[str, ...]:
         try:
-            return tuple(sorted(os.listdir(self.path + follow(path, self._link))))
+            return tuple(sorted(os.listdir(self.path + follow(path, self.link))))
         except (FileNotFoundError, NotADirectoryError):
             return ()
 
-    def _link(self, path: str) -> str | None:
+    def link(self, path: str) -> str | None:
+        """The target of the symbolic link at `path`, None for all else; no link on the way is followed."""
         try:
             return os.readlink(self.path + path)
         except OSError:

@@ -6,7 +6,6 @@ import os
 import stat
 from dataclasses import dataclass
 
-from sealift.core.tree import Entry
 from sealift.sections.root import CONTENT_LIMIT, Kind, Look, follow
 from sealift.squashfs.reader import SquashfsReader
 
@@ -16,8 +15,8 @@ class SquashfsRoot:
     squashfs: SquashfsReader
 
     def look(self, path: str) -> Look:
-        real = follow(path, self._link)
-        entry = self._entry(real)
+        real = follow(path, self.link)
+        entry = self.squashfs.lookup(os.fsencode(real[1:]))
         if entry is None:
             return Look(real=real)
         kind: Kind = "directory" if entry.is_dir else "file" if entry.is_file else "other"
@@ -25,12 +24,9 @@ class SquashfsRoot:
         return Look(real=real, kind=kind, mode=stat.S_IMODE(entry.mode), content=content)
 
     def names(self, path: str) -> tuple[str, ...]:
-        real = follow(path, self._link)
+        real = follow(path, self.link)
         return tuple(os.fsdecode(name) for name in self.squashfs.children(os.fsencode(real[1:])))
 
-    def _entry(self, path: str) -> Entry | None:
-        return self.squashfs.lookup(os.fsencode(path[1:]))
-
-    def _link(self, path: str) -> str | None:
-        entry = self._entry(path)
-        return os.fsdecode(entry.link) if entry is not None and entry.is_symlink else None
+    def link(self, path: str) -> str | None:
+        inode = self.squashfs.find(os.fsencode(path[1:]))
+        return os.fsdecode(inode.link) if inode is not None and stat.S_ISLNK(inode.mode) else None

@@ -1,15 +1,16 @@
-"""Walks a whole squashfs and gives it as columns."""
+"""Walks a whole squashfs: gives it as columns, or its names alone."""
 
 from __future__ import annotations
 
 import itertools
 import stat
 from array import array
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from sealift.core.tree import NO_DIGEST, Tree, Xattrs, show_path
 from sealift.errors import ImageError
-from sealift.squashfs.layout import NO_XATTR
+from sealift.squashfs.layout import DIRECTORY, NO_XATTR
 from sealift.squashfs.placement import NO_FRAGMENT, STORED, Placement
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def walk(reader: SquashfsReader, *, limit: int) -> tuple[Tree, Placement]:
     if not root.is_dir:
         raise ImageError("the squashfs is damaged: its root is no directory")
     columns.add(b"", root, reader.superblock.root)
-    seen = {reader.superblock.root}
+    entered = {reader.superblock.root}
     todo = [(b"", _children(reader, b"", root))]
     while todo:
         prefix, children = todo[-1]
@@ -41,13 +42,38 @@ def walk(reader: SquashfsReader, *, limit: int) -> tuple[Tree, Placement]:
             raise ImageError(f"the squashfs has more than {limit} entries")
         columns.add(path, inode, reference)
         if inode.is_dir:
-            if reference in seen:
-                raise ImageError(f"the squashfs is damaged: the directory `{show_path(path)}` stands in two places")
-            if len(path) > _PATH_LIMIT:
-                raise ImageError("the squashfs is damaged: its directories are nested too deeply")
-            seen.add(reference)
+            _enter(entered, path, reference)
             todo.append((path + b"/", _children(reader, path, inode)))
     return columns.finish()
+
+
+def walk_names(reader: SquashfsReader, *, limit: int) -> Iterator[tuple[bytes, bytes]]:
+    """See `SquashfsReader.names`."""
+    entered = {reader.superblock.root}
+    todo = [(b"", reader.superblock.root)]
+    count = 0
+    while todo:
+        prefix, reference = todo.pop()
+        inode = reader.inode(reference)
+        if not inode.is_dir:
+            raise ImageError(f"the squashfs is damaged: `{show_path(prefix)}` is no directory")
+        for name, below, kind in reader.listing(inode):
+            count += 1
+            if count > limit:
+                raise ImageError(f"the squashfs has more than {limit} entries")
+            if kind == DIRECTORY:
+                _enter(entered, prefix + name, below)
+                todo.append((prefix + name + b"/", below))
+            else:
+                yield prefix, name
+
+
+def _enter(entered: set[int], path: bytes, reference: int) -> None:
+    if reference in entered:
+        raise ImageError(f"the squashfs is damaged: the directory `{show_path(path)}` stands in two places")
+    if len(path) > _PATH_LIMIT:
+        raise ImageError("the squashfs is damaged: its directories are nested too deeply")
+    entered.add(reference)
 
 
 def _children(reader: SquashfsReader, path: bytes, inode: Inode) -> list[tuple[bytes, int]]:
