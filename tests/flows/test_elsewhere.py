@@ -7,7 +7,6 @@ import pwd
 import shlex
 import subprocess
 import sys
-import tempfile
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -635,29 +634,12 @@ def test_docker_runs_a_sif_as_apptainer_does(built: Path, docker: services.Docke
     assert image.startswith("localhost/sealift:")
 
 
-CONTAINERS = """\
-[engine]
-runtime = "runc"
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-"""
-"""Debian's crun cannot do with machines that have cgroups of both versions."""
-
-
 @pytest.mark.slow
 @pytest.mark.needs("root", "podman", "busybox")
-def test_podman_runs_a_sif_for_an_ordinary_user(built: Path, open_folder: Path, as_user, session_folder: Path):
-    (open_folder / "containers.conf").write_text(CONTAINERS)
+def test_podman_runs_a_sif_for_an_ordinary_user(built: Path, open_folder: Path, as_user):
     as_user.give(open_folder)
-    # With a longer path to its socket, conmon keeps podman waiting for twenty seconds.
-    with tempfile.TemporaryDirectory(prefix="run-", dir=session_folder.parent) as runtime:
-        as_user.give(Path(runtime))
-        env = {
-            "XDG_RUNTIME_DIR": runtime,
-            "CONTAINERS_CONF": str(open_folder / "containers.conf"),
-            "NCCL_DEBUG": "INFO",
-            "TOKEN": "a 'b'\n$c",
-        }
+    with services.podman(open_folder, as_user) as podman:
+        env = {**podman, "NCCL_DEBUG": "INFO", "TOKEN": "a 'b'\n$c"}
 
         def run(*arguments: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
             done: subprocess.CompletedProcess[bytes] = as_user(
@@ -665,25 +647,20 @@ def test_podman_runs_a_sif_for_an_ordinary_user(built: Path, open_folder: Path, 
             )
             return done
 
-        try:
-            script = "echo $GREETING:$NCCL_DEBUG; busybox id -u; busybox cat; echo x > made; exit 7"
-            done = run("exec", "--engine", "podman", built, "/bin/sh", "-c", script, stdin=b"in\n")
-            uid = (open_folder / "app.sif").stat().st_uid
-            assert (done.returncode, done.stdout) == (7, f"hello there:INFO\n{uid}\nin\n".encode()), done.stderr
-            assert (open_folder / "made").stat().st_uid == uid
-            done = run("exec", "--engine", "podman", "--pass", "TOK*", built, "/bin/sh", "-c", 'echo "$TOKEN"')
-            assert (done.returncode, done.stdout) == (0, b"a 'b'\n$c\n"), done.stderr
-            contained = 'echo > "$HOME/new" && busybox pwd && echo "$LD_LIBRARY_PATH"'
-            wanted = ("--contain", "--env", "LD_LIBRARY_PATH=/mine")
-            done = run("exec", "--engine", "podman", *wanted, built, "/bin/sh", "-c", contained)
-            home = pwd.getpwuid(uid).pw_dir
-            assert (done.returncode, done.stdout) == (0, f"{home}\n/mine:/app/lib:{LIBS}:{LIBS}\n".encode()), (
-                done.stderr
-            )
-            done = run("run", "--engine", "podman", "--contain", built, "a", "b c")
-            assert (done.returncode, done.stdout, done.stderr) == (9, b"ran a b c\n", b"")
-        finally:
-            as_user(["podman", "system", "reset", "--force"], env=env)
+        script = "echo $GREETING:$NCCL_DEBUG; busybox id -u; busybox cat; echo x > made; exit 7"
+        done = run("exec", "--engine", "podman", built, "/bin/sh", "-c", script, stdin=b"in\n")
+        uid = (open_folder / "app.sif").stat().st_uid
+        assert (done.returncode, done.stdout) == (7, f"hello there:INFO\n{uid}\nin\n".encode()), done.stderr
+        assert (open_folder / "made").stat().st_uid == uid
+        done = run("exec", "--engine", "podman", "--pass", "TOK*", built, "/bin/sh", "-c", 'echo "$TOKEN"')
+        assert (done.returncode, done.stdout) == (0, b"a 'b'\n$c\n"), done.stderr
+        contained = 'echo > "$HOME/new" && busybox pwd && echo "$LD_LIBRARY_PATH"'
+        wanted = ("--contain", "--env", "LD_LIBRARY_PATH=/mine")
+        done = run("exec", "--engine", "podman", *wanted, built, "/bin/sh", "-c", contained)
+        home = pwd.getpwuid(uid).pw_dir
+        assert (done.returncode, done.stdout) == (0, f"{home}\n/mine:/app/lib:{LIBS}:{LIBS}\n".encode()), done.stderr
+        done = run("run", "--engine", "podman", "--contain", built, "a", "b c")
+        assert (done.returncode, done.stdout, done.stderr) == (9, b"ran a b c\n", b"")
 
 
 @pytest.mark.slow

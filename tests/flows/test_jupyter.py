@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ground import podman_hpc, services, session, users
+from tests.ground import podman_hpc, services, users
 from tests.ground.python import make_python_root
 
 pytestmark = [pytest.mark.slow]
@@ -206,57 +205,25 @@ def test_docker(roots_desk: Desk, notebooks: Path, docker: services.Docker) -> N
     assert docker("ps", "--all", "--quiet").stdout == b""
 
 
-CONTAINERS = """\
-[containers]
-netns = "host"
-[engine]
-runtime = "runc"
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-"""
-"""Debian's crun cannot do with machines that have cgroups of both versions."""
-
-
 @pytest.fixture
-def rootless(users_desk: Desk, as_user: users.AsUser, session_folder: Path) -> Iterator[tuple[Desk, Path]]:
-    """The user's desk with rootless Podman, and a folder with a short name, which Podman wants."""
-    with tempfile.TemporaryDirectory(prefix="pod-", dir=session_folder.parent) as name:
-        folder = Path(name)
-        (folder / "containers.conf").write_text(CONTAINERS)
-        as_user.give(folder)
-        yield (
-            replace(users_desk, env={"XDG_RUNTIME_DIR": name, "CONTAINERS_CONF": str(folder / "containers.conf")}),
-            folder,
-        )
+def rootless(users_desk: Desk, as_user: users.AsUser, open_folder: Path) -> Iterator[Desk]:
+    """The user's desk with rootless Podman."""
+    with services.podman(open_folder, as_user, network="host") as env:
+        yield replace(users_desk, env=env)
 
 
 @pytest.mark.needs("podman")
-def test_podman(rootless: tuple[Desk, Path], notebooks: Path, as_user: users.AsUser) -> None:
-    desk = replace(rootless[0], env=rootless[0].env | {"STORAGE_DRIVER": "overlay"})
-    try:
-        cells_run_and_leave_nothing(desk, notebooks, "podman")
-        assert as_user(["podman", "ps", "--all", "--quiet"], env=desk.env).stdout == b""
-    finally:
-        as_user(["podman", "system", "reset", "--force"], env=desk.env)
+def test_podman(rootless: Desk, notebooks: Path, as_user: users.AsUser) -> None:
+    desk = replace(rootless, env=rootless.env | {"STORAGE_DRIVER": "overlay"})
+    cells_run_and_leave_nothing(desk, notebooks, "podman")
+    assert as_user(["podman", "ps", "--all", "--quiet"], env=desk.env).stdout == b""
 
 
 @pytest.mark.needs("podman-hpc", "podman")
-def test_podman_hpc(rootless: tuple[Desk, Path], notebooks: Path, as_user: users.AsUser) -> None:
+def test_podman_hpc(rootless: Desk, notebooks: Path, as_user: users.AsUser) -> None:
     """The real program over rootless Podman, with Perlmutter's flags; the image is pushed into its store first."""
-    desk, folder = rootless
-    env = desk.env | podman_hpc.environment(folder, as_user.environment()["PATH"])
-    as_user.give(folder)
-    desk = replace(desk, env=env, before=("push", "notebook.sif", "podman-hpc:notebook:1"), site="perlmutter-cpu")
-    try:
+    push = ("push", "notebook.sif", "podman-hpc:notebook:1")
+    with podman_hpc.store(as_user, rootless.env) as env:
+        desk = replace(rootless, env=env, before=push, site="perlmutter-cpu")
         cells_run_and_leave_nothing(desk, notebooks, "podman-hpc")
         assert as_user(["podman-hpc", "ps", "--all", "--quiet"], env=env).stdout == b""
-    finally:
-        places = [f"{folder}/{part}" for part in ("storage", "run", "squashed")]
-        as_user(["podman", "unshare", "rm", "-rf", *places], env=env)
-        for program in ("podman-hpc", "podman"):
-            as_user([program, "system", "migrate"], env=env)  # ends the process that keeps its namespace
-        # What Podman noted of folders that are gone would stand in the way of the next test's.
-        session.remove(users.get("subuid").home / ".local/share/containers")
-        # It takes XDG_RUNTIME_DIR from Podman, which then goes to /tmp.
-        for part in ("podman-run", "containers-user"):
-            session.remove(Path(f"/tmp/{part}-{desk.uid}"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -135,29 +134,18 @@ def test_docker_and_apptainer_start_it_as_apptainer_starts_the_sif(
 
 
 @pytest.mark.needs("podman")
-def test_podman_without_root_starts_it_and_shows_the_environment_to_exec(
-    built: Path, sealift, as_user, session_folder: Path
-):
+def test_podman_without_root_starts_it_and_shows_the_environment_to_exec(built: Path, sealift, as_user):
     assert sealift("build", "oci-archive:oci.tar:one", "image.def").code == 0
     assert sealift("build", "docker-archive:docker.tar:start:one", "image.def").code == 0
     as_user.give(built)
-    # Debian's crun cannot do with machines that have cgroups of both versions.
-    podman = ["podman", "--runtime=runc", "--cgroup-manager=cgroupfs", "--events-backend=file"]
+    with services.podman(built, as_user) as env:
 
-    def call(*arguments: str | Path) -> bytes:
-        done: subprocess.CompletedProcess[bytes] = as_user(
-            [*podman, *arguments], cwd=built, env={"XDG_RUNTIME_DIR": runtime}
-        )
-        assert done.returncode == 0, done.stderr.decode()
-        return done.stdout
+        def call(*arguments: str | Path) -> bytes:
+            done: subprocess.CompletedProcess[bytes] = as_user(["podman", *arguments], cwd=built, env=env)
+            assert done.returncode == 0, done.stderr.decode()
+            return done.stdout
 
-    # With a longer path to its socket, conmon keeps podman waiting for twenty seconds.
-    with tempfile.TemporaryDirectory(prefix="run-", dir=session_folder.parent) as runtime:
-        as_user.give(Path(runtime))
-        try:
-            _start_in_podman(call)
-        finally:
-            call("system", "reset", "--force")
+        _start_in_podman(call)
 
 
 def _start_in_podman(call: Callable[..., bytes]) -> None:

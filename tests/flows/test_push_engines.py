@@ -8,7 +8,6 @@ import os
 import stat
 import subprocess
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -22,7 +21,7 @@ from sealift.flows.ocilayers import MOST_LAYERS
 from tests.flows.conftest import tar_of
 from tests.flows.oci_bases import write_busybox_layout
 from tests.flows.test_oci_engines import DEFINITION
-from tests.ground import podman_hpc, services, session, users
+from tests.ground import podman_hpc, services, users
 from tests.ground.images import mounted
 from tests.ground.layouts import write_layout
 from tests.ground.listing import full_listing
@@ -30,17 +29,6 @@ from tests.ground.slurm import Slurm
 from tests.packs.test_engines import docker_tree
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("root", "busybox", "squashfuse")]
-
-CONTAINERS = """\
-[containers]
-netns = "host"
-[engine]
-runtime = "runc"
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-"""
-"""Debian's crun cannot do with machines that have cgroups of both versions."""
-
 
 RAN = (
     b"<hello 'there'></opt/list></.singularity.d/runscript><a><b c>"
@@ -127,25 +115,21 @@ def expected(built: Path, tmp_path: Path) -> dict[bytes, Entry]:
 Call = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 
+def typed(as_user: users.AsUser, built: Path, settings: dict[str, str]) -> Call:
+    def call(*argv: str | Path, code: int = 0, **env: str) -> Any:
+        done = as_user(list(argv), cwd=built, env=settings | env)
+        assert done.returncode == code, done.stderr.decode()
+        return done
+
+    return call
+
+
 @pytest.fixture
-def podman(as_user: users.AsUser, built: Path, session_folder: Path) -> Iterator[Call]:
+def podman(as_user: users.AsUser, built: Path) -> Iterator[Call]:
     """`podman("podman", "run", …)`, `podman("sealift", …)` as the ordinary user, with a store of this test alone."""
-    (built / "containers.conf").write_text(CONTAINERS)
     as_user.give(built)
-    # With a longer path to its socket, conmon keeps podman waiting for twenty seconds.
-    with tempfile.TemporaryDirectory(prefix="run-", dir=session_folder.parent) as runtime:
-        as_user.give(Path(runtime))
-        settings = {"XDG_RUNTIME_DIR": runtime, "CONTAINERS_CONF": str(built / "containers.conf")}
-
-        def call(*argv: str | Path, code: int = 0, env: dict[str, str] | None = None) -> Any:
-            done = as_user(list(argv), cwd=built, env=settings | (env or {}))
-            assert done.returncode == code, done.stderr.decode()
-            return done
-
-        try:
-            yield call
-        finally:
-            as_user(["podman", "system", "reset", "--force"], env=settings)
+    with services.podman(built, as_user, network="host") as settings:
+        yield typed(as_user, built, settings)
 
 
 def tree_of(sealift, source: str) -> str:
@@ -323,23 +307,10 @@ class TestPodmanHpc:
     """The real program, over rootless Podman; its hooks for GPUs and MPI have nothing to do here."""
 
     @pytest.fixture
-    def call(self, podman: Call, built: Path, as_user: users.AsUser, session_folder: Path) -> Iterator[Call]:
-        # Podman takes no long names of such folders.
-        with tempfile.TemporaryDirectory(prefix="hpc-", dir=session_folder.parent) as name:
-            env = podman_hpc.environment(Path(name), as_user.environment()["PATH"])
-            as_user.give(Path(name))
-
-            def run(*argv: str | Path, code: int = 0, **more: str) -> Any:
-                return podman(*argv, code=code, env=env | more)
-
-            try:
-                yield run
-            finally:
-                run("podman-hpc", "system", "migrate")  # ends the process that keeps its namespace
-                podman("podman", "unshare", "rm", "-rf", *(f"{name}/{part}" for part in ("storage", "run", "squashed")))
-                # It takes XDG_RUNTIME_DIR from Podman, which then goes to /tmp.
-                for part in ("podman-run", "containers-user"):
-                    session.remove(Path(f"/tmp/{part}-{users.get('subuid').uid}"))
+    def call(self, built: Path, as_user: users.AsUser) -> Iterator[Call]:
+        as_user.give(built)
+        with services.podman(built, as_user, network="host") as podman, podman_hpc.store(as_user, podman) as settings:
+            yield typed(as_user, built, settings)
 
     @pytest.mark.needs("podman-hpc")
     def test_it_is_squashed_and_runs(self, built: Path, call: Call) -> None:
@@ -389,9 +360,7 @@ class TestPodmanHpc:
         assert call("podman-hpc", "run", "--rm", "localhost/lost:1", "x").stdout.startswith(b"<hello 'there'>")
 
     @pytest.mark.needs("podman-hpc", "registry")
-    def test_the_line_for_it_works(
-        self, built: Path, sealift, call: Call, registry: services.Registry, podman: Call
-    ) -> None:
+    def test_the_line_for_it_works(self, built: Path, sealift, call: Call, registry: services.Registry) -> None:
         (built / "registries.conf").write_text(f'[[registry]]\nlocation = "{registry.host}"\ninsecure = true\n')
         done = sealift("push", "--for", "podman-hpc", "image.sif", f"docker://{registry.host}/hpc/app:1")
         line = done.err.splitlines()[-1].removeprefix("next, for podman-hpc: ")
@@ -406,7 +375,7 @@ class TestPodmanHpc:
         (built / "registries.conf").write_text(f'[[registry]]\nlocation = "{registry.host}"\ninsecure = true\n')
         assert sealift("push", "image.sif", f"docker://{registry.host}/hpc/job:1").code == 0
         # As with NERSC's settings, a container has a network of its own where nothing else is said.
-        (built / "containers.conf").write_text(CONTAINERS.replace('netns = "host"', 'netns = "none"'))
+        (built / "containers.conf").write_text(services.podman_settings("none"))
         env = {
             **slurm.environment,
             "CONTAINERS_REGISTRIES_CONF": str(built / "registries.conf"),

@@ -10,9 +10,11 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from tests.ground import debian, install
+from tests.ground import debian, install, session, users
 
 VERSION = "1.1.4"
 PACKAGES = ("gcc", "libc6-dev", "liblz4-dev", "zlib1g-dev", "make", "squashfuse", "fuse-overlayfs", "inotify-tools")
@@ -45,7 +47,7 @@ def set_up() -> None:
     subprocess.run(["chmod", "-R", "a+rX", str(PREFIX)], check=True)
 
 
-def environment(folder: Path, path: str) -> dict[str, str]:
+def _environment(folder: Path, path: str) -> dict[str, str]:
     """What the real program needs to keep all it has in `folder`, whose name Podman wants short; `path` is a PATH."""
     settings = {
         "modules_dir": f"{PREFIX}/etc/podman_hpc/modules.d",
@@ -63,6 +65,24 @@ def environment(folder: Path, path: str) -> dict[str, str]:
         # Where nothing is set up, Podman takes the slow kind of storage, which podman-hpc cannot do with.
         "STORAGE_DRIVER": "overlay",
     }
+
+
+@contextmanager
+def store(as_user: users.AsUser, podman: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """The variables with which the user whose Podman has these has a podman-hpc of his own, emptied at the end."""
+    with tempfile.TemporaryDirectory(prefix="hpc-", dir=session.folder()) as name:
+        env = {**podman, **_environment(Path(name), as_user.environment()["PATH"])}
+        as_user.give(Path(name))
+        try:
+            yield env
+        finally:
+            # Ends the process that keeps its namespace
+            assert as_user(["podman-hpc", "system", "migrate"], env=env).returncode == 0
+            places = [f"{name}/{part}" for part in ("storage", "run", "squashed")]
+            assert as_user(["podman", "unshare", "rm", "-rf", *places], env=podman).returncode == 0
+            # It takes XDG_RUNTIME_DIR from Podman, which then goes to /tmp.
+            for part in ("podman-run", "containers-user"):
+                session.remove(Path(f"/tmp/{part}-{users.get('subuid').uid}"))
 
 
 def _build_mksquashfs(work: Path, source: str) -> None:

@@ -144,20 +144,21 @@ def docker(folder: Path, *, driver: str | None = None) -> Iterator[Docker]:
         subprocess.run(["umount", str(folder / "exec/netns/default")], capture_output=True, check=False)
 
 
-PODMAN_SETTINGS = """\
-[engine]
-runtime = "runc"
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-"""
-"""Debian's crun cannot do with machines that have cgroups of both versions."""
+def podman_settings(network: str = "") -> str:
+    """A containers.conf; `network` is what a container has where nothing else is said, else Podman's own choice."""
+    own = f'[containers]\nnetns = "{network}"\n' if network else ""
+    # Debian's crun cannot do with machines that have cgroups of both versions.
+    return f'{own}[engine]\nruntime = "runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
 
 
 @contextmanager
-def podman(folder: Path, as_user: users.AsUser) -> Iterator[dict[str, str]]:
-    """The variables with which the user with subuids has a Podman of his own, emptied at the end; needs "podman"."""
+def podman(folder: Path, as_user: users.AsUser, *, network: str = "") -> Iterator[dict[str, str]]:
+    """The variables with which the user with subuids has a Podman of his own, emptied at the end; needs "podman".
+
+    `podman_settings` of `network` are containers.conf in `folder`.
+    """
     settings = folder / "containers.conf"
-    settings.write_text(PODMAN_SETTINGS)
+    settings.write_text(podman_settings(network))
     # With a longer path to its socket, conmon keeps podman waiting for twenty seconds.
     with tempfile.TemporaryDirectory(prefix="run-", dir=session.folder()) as runtime:
         as_user.give(Path(runtime))
