@@ -12,7 +12,7 @@ import pytest
 
 from sealift.cli.app import main
 from tests.deffile.test_as_json import SCHEMA
-from tests.deffile.test_corpus import CASES, CORPUS
+from tests.ground import corpus
 
 TEXT = """\
 Bootstrap: docker
@@ -190,9 +190,9 @@ def test_wide_characters_are_marked_where_they_are(folder, capsys):
     assert "3 |  漢e\u0301 {{ V }}\n  |      ^^^^^^^\n" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(not CORPUS, reason="SEALIFT_TEST_CORPUS names no folder")
+@corpus.needed
 def test_the_command_agrees_with_apptainer(capsys):
-    for _, definition, answer in CASES:
+    for _, definition, answer in corpus.answers():
         wanted = json.loads(answer.read_bytes())
         del wanted["file"]
         code = main(["parse", "--as-apptainer", str(definition)])

@@ -1,13 +1,11 @@
-"""Real definition files with the recorded answers of Apptainer's own parser; they lie outside of the repository.
+"""Real definition files with the recorded answers of Apptainer's own parser (tests/ground/corpus.py).
 
-`SEALIFT_TEST_CORPUS` names the folder: `defs/*.def` with `apptainer/*.json`, and `probes/*.def` with `probes/*.json`.
-Unset, these tests are skipped; what the files of this folder and test_as_apptainer.py say holds without them.
+What the files of this folder and test_as_apptainer.py say holds without them.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -16,26 +14,10 @@ from sealift.deffile.as_apptainer import as_apptainer
 from sealift.deffile.characters import decode
 from sealift.deffile.parse import read
 from sealift.deffile.values import render
+from tests.ground import corpus
 
-CORPUS = os.environ.get("SEALIFT_TEST_CORPUS")
-
-pytestmark = pytest.mark.skipif(not CORPUS, reason="SEALIFT_TEST_CORPUS names no folder")
-
-
-def answers() -> list[tuple[str, Path, Path]]:
-    if not CORPUS:
-        return []
-    corpus = Path(CORPUS)
-    found = [
-        (f"{kind}-{path.stem}", corpus / kind / f"{path.stem}.def", path)
-        for kind, folder in (("defs", "apptainer"), ("probes", "probes"))
-        for path in sorted((corpus / folder).glob("*.json"))
-    ]
-    assert len(found) > 500
-    return found
-
-
-CASES = answers()
+pytestmark = corpus.needed
+CASES = corpus.answers()
 
 
 @pytest.mark.parametrize(("definition", "answer"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])

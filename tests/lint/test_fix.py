@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -15,8 +13,7 @@ from sealift.lint.catalogue import RULES
 from sealift.lint.check import lint
 from sealift.lint.fix import fix
 from sealift.lint.values import Settings
-
-CORPUS = os.environ.get("SEALIFT_TEST_CORPUS")
+from tests.ground import corpus
 
 HEAD = "Bootstrap: docker\nFrom: ubuntu:24.04\n\n%post\n"
 LINES = (
@@ -142,9 +139,7 @@ def test_a_file_that_is_refused_stays_as_it_is() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not CORPUS, reason="SEALIFT_TEST_CORPUS names no folder")
+@corpus.needed
 def test_real_files_are_mended_by_the_same_laws() -> None:
-    paths = sorted(Path(CORPUS or "").glob("defs/*.def"))
-    assert len(paths) > 400
-    for path in paths:
+    for path in corpus.definitions():
         check(path.read_bytes())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from pathlib import Path
 
@@ -10,10 +9,9 @@ import pytest
 
 from sealift.lint.catalogue import BY_ID
 from sealift.lint.check import lint
+from tests.ground import corpus
 from tests.ground.install import CHECKOUT
 from tests.lint.labels import ENOUGH, READ_FILES, SETTINGS, load, precision_page
-
-CORPUS = os.environ.get("SEALIFT_TEST_CORPUS")
 
 
 def test_no_rule_is_wrong_more_than_once_in_fifty() -> None:
@@ -34,10 +32,10 @@ def test_the_page_of_precision_is_counted_from_the_labels() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not CORPUS, reason="SEALIFT_TEST_CORPUS names no folder")
+@corpus.needed
 def test_the_rules_find_what_was_read_and_little_else() -> None:
     found: dict[str, set[str]] = defaultdict(set)
-    paths = sorted(Path(CORPUS or "").glob("defs/*.def"))
+    paths = corpus.definitions()
     assert len(paths) == READ_FILES
     for path in paths:
         report = lint(path.read_bytes(), settings=SETTINGS)

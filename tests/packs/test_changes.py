@@ -70,7 +70,6 @@ def test_running_from_it_changes_nothing(root: Path) -> None:
     ],
     ids=["cp -a", "mv", "tar", "cp -r"],
 )
-@pytest.mark.skipif(not hasattr(os, "listxattr"), reason="Linux's cp")
 def test_a_copy_is_the_same_image(tmp_path: Path, copy: Callable[[Path, Path], object]) -> None:
     write(merged(tmp_path), tmp_path / "root", as_root=False)
     value = kept(tmp_path / "root")

@@ -1,26 +1,24 @@
 """Judged by bash and dash: what they take is taken, and what they refuse is a fault.
 
-`SEALIFT_TEST_CORPUS` names a folder of real definition files (see tests/deffile/test_corpus.py); without it, the tables
-of test_parse.py and what a seeded pen makes of them are compared.
+Where there is no corpus (tests/ground/corpus.py), the tables of test_parse.py and what a seeded pen makes of them are
+compared.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from sealift.deffile.parse import read
 from sealift.shell.parse import parse
 from sealift.shell.values import Dialect
+from tests.ground import corpus
 from tests.shell.test_parse import FAULTS, ONLY_BASH, SCRIPTS
 
-CORPUS = os.environ.get("SEALIFT_TEST_CORPUS")
 SHELLS: tuple[tuple[Dialect, str], ...] = (("bash", "bash"), ("posix", "dash"))
 APPS = ("appinstall", "appenv", "apprun", "appstart", "apptest")
 FRAGMENTS = (
@@ -80,10 +78,10 @@ def test_scripts_with_something_wrong_agree_with_real_shells() -> None:
     assert [one for text in wrong if "`" not in text for one in differ(text)] == []
 
 
-@pytest.mark.skipif(not CORPUS, reason="SEALIFT_TEST_CORPUS names no folder")
+@corpus.needed
 def test_sections_of_real_files_agree_with_real_shells() -> None:
     texts = []
-    for path in sorted(Path(CORPUS or "").glob("defs/*.def")):
+    for path in corpus.definitions():
         for stage in read(path.read_bytes()).definition.stages:
             names = ("pre", "setup", "post", "environment", "runscript", "startscript", "test")
             texts += [stage.script(name).text for name in names]
