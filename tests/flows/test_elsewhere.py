@@ -18,7 +18,7 @@ from sealift.core.reference import parse_reference
 from sealift.engines import choose
 from sealift.engines.clean import surroundings
 from sealift.engines.clean.surroundings import passes
-from sealift.evidence.inspection import inspect_image
+from sealift.evidence.inspection import noted_tree
 from sealift.evidence.opening import open_image
 from sealift.flows.pushed import note_pushed
 from sealift.flows.stored import note
@@ -456,7 +456,7 @@ def test_an_image_that_is_a_file_runs_under_the_name_under_which_it_was_pushed(s
     done = sealift("build", "app.sif", "app.def")
     assert done.code == 0, done.err
     with open_image("app.sif") as image:
-        tree = inspect_image(image).tree_digest
+        tree = noted_tree(image)
 
     def shown(engine: str) -> Outcome:
         wanted = ("--site", "perlmutter", "--print", "--communication", "mpi")

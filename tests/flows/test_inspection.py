@@ -140,7 +140,7 @@ def test_run_help_shows_what_apptainer_shows(made, apptainer, sealift) -> None:
 )
 def test_what_is_chosen(chosen, expected) -> None:
     attributes = {"apps": {"x": {"runscript": "X"}}, "labels": {"a": "1"}, "deffile": "D", "runscript": "R"}
-    assert Inspection(path="", form="sif", attributes=attributes, described=True).chosen(**chosen) == expected
+    assert Inspection(form="sif", attributes=attributes, described=True).chosen(**chosen) == expected
 
 
 def test_json_is_written_as_go_writes_it() -> None:
@@ -160,6 +160,17 @@ def test_inspect_and_help_of_a_layout(sealift, small_layout) -> None:
     assert re.fullmatch("sha256:[0-9a-f]{64}", value["tree_digest"])
     helped = sealift("run-help", f"oci:{small_layout}:latest")
     assert (helped.code, helped.out) == (0, "No help sections were defined for this image\n")
+
+
+def test_layers_that_are_none_are_not_shown(sealift, small_layout) -> None:
+    """Whatever a SIF notes of itself: nothing is believed."""
+    assert sealift("build", "x.sif", f"oci:{small_layout}:latest").code == 0
+    whole = Path("x.sif").read_bytes()
+    assert whole.count(b'"entries":') == 3
+    Path("x.sif").write_bytes(whole.replace(b'"entries":', b'"entrees":'))
+    shown = sealift("inspect", "--layers", "x.sif")
+    assert (shown.code, shown.out) == (0, "this image does not say which layers it was made of\n"), shown.err
+    assert "by layer" not in sealift("size", "x.sif").out
 
 
 def test_the_packages_in_an_image(sealift, tmp_path) -> None:

@@ -134,10 +134,9 @@ def _layers(found: Inspection) -> str:
 
     if not found.layers:
         return "this image does not say which layers it was made of"
-    width = max(len(str(layer["name"])) for layer in found.layers)
+    width = max(len(layer["name"]) for layer in found.layers)
     lines = [
-        f"{layer['name']!s:<{width}}  {size_text(float(str(layer['size']))):>9}  {layer['entries']!s:>9} entries  "
-        f"{layer.get('digest', '')}"
+        f"{layer['name']:<{width}}  {size_text(layer['size']):>9}  {layer['entries']:>9} entries  {layer['digest']}"
         for layer in found.layers
     ]
     return "\n".join([*lines, f"tree {found.tree_digest}"])

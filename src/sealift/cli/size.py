@@ -94,7 +94,7 @@ def _folder(one: Mapping[str, Any]) -> _Row:
 
 
 def _layer(one: Mapping[str, Any]) -> _Row:
-    return str(one.get("name", "")), int(one.get("entries", 0)), int(one.get("size", 0)), None
+    return one["name"], one["entries"], one["size"], None
 
 
 def _table(title: str, rows: Sequence[_Row], top: int | None = None) -> Iterable[str]:

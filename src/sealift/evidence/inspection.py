@@ -28,9 +28,7 @@ class Inspection:
     `described` says that they come from the SIF's own description, which was written at the build, not from its files.
     """
 
-    path: str
     form: str
-    architecture: str = ""
     attributes: Mapping[str, Any] = field(default_factory=dict)
     described: bool = False
     layers: tuple[Mapping[str, Any], ...] = ()
@@ -67,19 +65,14 @@ def as_json(attributes: Mapping[str, Any], *, notes: Mapping[str, Any]) -> str:
 
 def inspect_image(image: OpenImage) -> Inspection:
     """Read an image's metadata; what is missing or is not what it should be counts as empty."""
-    notes = notes_of(image)
-    layers = notes.get("layers")
-    architecture = image.sif.architecture if image.sif is not None else None
     described = _description(image)
     told = _told_by_files(image) if described is None else described
     return Inspection(
-        path=image.path,
         form=image.form,
-        architecture=architecture.oci if architecture else "",
         attributes=told,
         described=described is not None,
-        layers=tuple(each for each in layers if isinstance(each, dict)) if isinstance(layers, list) else (),
-        tree_digest=str(notes.get("tree_digest", "")),
+        layers=noted_layers(image),
+        tree_digest=noted_tree(image),
     )
 
 
@@ -128,6 +121,22 @@ def _checked(told: Mapping[str, Any]) -> dict[str, Any]:
         else:
             raise ValueError(name)
     return found
+
+
+def noted_layers(image: OpenImage) -> tuple[Mapping[str, Any], ...]:
+    """The layers of an image of ours, each with its `name`, `entries`, `size` in bytes and `digest`."""
+    layers = notes_of(image).get("layers")
+    return tuple(each for each in layers if _is_layer(each)) if isinstance(layers, list) else ()
+
+
+def _is_layer(value: object) -> bool:
+    types = {"name": str, "entries": int, "size": int, "digest": str}
+    return isinstance(value, dict) and all(isinstance(value.get(name), kind) for name, kind in types.items())
+
+
+def noted_tree(image: OpenImage) -> str:
+    """The tree digest of an image of ours; empty for others."""
+    return str(notes_of(image).get("tree_digest", ""))
 
 
 def notes_of(image: OpenImage) -> dict[str, Any]:

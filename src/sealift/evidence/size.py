@@ -14,7 +14,7 @@ from typing import Any
 
 from sealift.evidence.duplicates import Duplicate, find_duplicates
 from sealift.evidence.files import ImageFiles, files_of
-from sealift.evidence.inspection import notes_of
+from sealift.evidence.inspection import noted_layers
 from sealift.evidence.leftovers import Leftover, find_leftovers, load_leftover_rules
 from sealift.evidence.opening import Form, OpenImage
 from sealift.evidence.packages import Inventory, Package, find_packages, owners
@@ -73,7 +73,6 @@ def measure(image: OpenImage) -> Sizes:
     rows = [row for row, mode in enumerate(tree.modes) if stat.S_ISREG(mode) and files.firsts[row] == row]
     inventory = find_packages(files)
     owned = owners(files, inventory.packages)
-    layers = notes_of(image).get("layers")
     return Sizes(
         path=image.path,
         form=image.form,
@@ -85,7 +84,7 @@ def measure(image: OpenImage) -> Sizes:
         owned=owned,
         leftovers=find_leftovers(files, inventory.packages, owned, load_leftover_rules()),
         duplicates=find_duplicates(files),
-        layers=tuple(each for each in layers if isinstance(each, dict)) if isinstance(layers, list) else (),
+        layers=noted_layers(image),
     )
 
 

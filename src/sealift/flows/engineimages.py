@@ -150,7 +150,7 @@ def _library_path(root: Root) -> str:
 
 def _pushed(wish: Wish) -> StoredImage:
     """The name of a file's image in a registry or in the engine's store; UsageError with the line that pushes it."""
-    from sealift.evidence.inspection import inspect_image
+    from sealift.evidence.inspection import noted_tree
     from sealift.evidence.opening import open_image
     from sealift.flows.pushed import targets_of
     from sealift.flows.run import local_image
@@ -160,7 +160,7 @@ def _pushed(wish: Wish) -> StoredImage:
     path = local_image(text, wish.environment, wish.events, insecure=wish.insecure)
     own = f"{STORES[engine]}:" if engine in STORES else "\0"
     with open_image(path) as image, open_store(wish.environment) as store:
-        tree = inspect_image(image).tree_digest
+        tree = noted_tree(image)
         targets = targets_of(store, tree) if tree else ()
         library_path = _library_path(image.root) if targets else ""
     found = [target for target in targets if target.startswith(own)] or [
@@ -218,7 +218,7 @@ def _loaded(wish: Wish) -> StoredImage:
 
 def _described(path: str) -> StoredImage:
     """What has to be known of an image before it is started. UsageError for a folder, whose files may change."""
-    from sealift.evidence.inspection import inspect_image
+    from sealift.evidence.inspection import noted_tree
     from sealift.evidence.opening import open_image
     from sealift.flows.ociconfig import image_environment
     from sealift.sif.layout import OCI_CONFIG, DataType
@@ -230,7 +230,7 @@ def _described(path: str) -> StoredImage:
                 f"`{path}` is a folder",
                 hints=(f"make an image of it: {shlex.join(('sealift', 'build', f'{_stem(path)}.sif', path))}",),
             )
-        tree = inspect_image(image).tree_digest or digest_file(path, "sha256")
+        tree = noted_tree(image) or digest_file(path, "sha256")
         noted = image.sif.find(DataType.GENERIC_JSON, OCI_CONFIG) if image.sif is not None else None
         config = image.sif.data(noted) if image.sif is not None and noted is not None else b""
         users = tuple(image.root.look(name) for name in ("/etc/passwd", "/etc/group"))

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from sealift.core.digest import Digest, sha256
 from sealift.core.reference import OrasSource, parse_source
 from sealift.errors import UsageError
-from sealift.evidence.inspection import notes_of
+from sealift.evidence.inspection import noted_tree
 from sealift.evidence.opening import open_image
 from sealift.flows.registryout import Blob, send
 from sealift.flows.requests import Pushed
@@ -39,7 +39,7 @@ def push_sif(shop: Workshop, image: str, target: OrasSource) -> Pushed:
                     f"or push it as layers: docker://{target.reference}",
                 ),
             )
-        tree = str(notes_of(found).get("tree_digest", ""))
+        tree = noted_tree(found)
     size = os.stat(path).st_size
     with shop.watch.measure("hash"):
         digest = digest_file(path, "sha256")

@@ -305,7 +305,7 @@ function tables() {
     (one) => [one.paths.join("\n"), one.paths.length, one.size, one.spare], (one) => one.paths[0]);
   at("layers-text").textContent = data.layers.length ? "" : "This image does not say which layers it was made of.";
   table("layers", [["Layer", "text"], ["Entries", "count"], ["Bytes", "bytes"]], data.layers,
-    (one) => [String(one.name), Number(one.entries), Number(one.size)], (one) => String(one.name));
+    (one) => [one.name, one.entries, one.size], (one) => one.name);
 }
 
 function ask(text) {
