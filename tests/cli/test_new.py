@@ -51,6 +51,22 @@ def test_a_file_that_is_there_stays(here: Path, capsys: pytest.CaptureFixture[st
     assert (here / "x.def").read_text("utf-8") == template_text("hello")
 
 
+def test_names_that_a_shell_would_cut_are_quoted(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["new", "hello", "my first.def"]) == 0
+    assert capsys.readouterr().err == "wrote my first.def; build it: sealift build hello.sif 'my first.def'\n"
+    assert main(["new", "hello", "my first.def"]) == 6
+    assert "hint: replace it: sealift new -F hello 'my first.def'\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["hello"], ["-F", "hello"]])
+def test_a_folder_is_no_file(here: Path, capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    assert main(["new", *words, "."]) == 2
+    assert capsys.readouterr().err == (
+        "error: `.` is a folder\nhint: name a file in it: sealift new hello ./hello.def\n"
+    )
+    assert [*here.iterdir()] == []
+
+
 def test_a_name_that_is_none(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, hint in (("hallo", "did you mean `hello`?"), ("../x", "see which there are: sealift new")):
         assert main(["new", name]) == 2

@@ -51,8 +51,11 @@ DPKG = {
 }
 DISTROLESS = {
     "var/lib/dpkg/status.d/base-files": b"Package: base-files\nVersion: 12\nArchitecture: amd64\n",
-    "var/lib/dpkg/status.d/base-files.md5sums": b"0123456789abcdef0123456789abcdef  etc/host.conf\n",
+    "var/lib/dpkg/status.d/base-files.md5sums": (
+        b"0123456789abcdef0123456789abcdef  etc/host.conf\n0123456789abcdef0123456789abcdef  .profile\n"
+    ),
     "etc/host.conf": b"123",
+    ".profile": b"4",
 }
 APK = {
     "lib/apk/db/installed": (
@@ -115,7 +118,7 @@ CASES = {
         ],
         [],
     ),
-    "distroless": (DISTROLESS, [("dpkg base-files 12 amd64", "/etc/host.conf", 3)], []),
+    "distroless": (DISTROLESS, [("dpkg base-files 12 amd64", "/.profile /etc/host.conf", 4)], []),
     "apk": (
         APK,
         [("apk empty 1 noarch", "", 0), ("apk musl 1.2.5-r0 x86_64", "/lib/ld-musl-x86_64.so.1 /top", 6)],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 
 EPILOG = """\
@@ -35,5 +36,5 @@ def execute(options: argparse.Namespace) -> int:
         return 0
     path = options.file or f"{options.name}.def"
     templates.write_template(options.name, path, force=options.force)
-    print(f"wrote {path}; build it: sealift build {options.name}.sif {path}", file=sys.stderr)
+    print(f"wrote {path}; build it: {shlex.join(('sealift', 'build', f'{options.name}.sif', path))}", file=sys.stderr)
     return 0

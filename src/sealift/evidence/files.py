@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from array import array
 from collections.abc import Callable, Iterator
@@ -189,8 +190,8 @@ def _walk(root: bytes) -> Iterator[Entry]:
 
 
 def _closed(root: bytes, place: bytes, error: OSError) -> HostError:
-    folder = os.fsdecode(root)
+    line = shlex.join(("sealift", "build", "new.sif", os.fsdecode(root)))
     return HostError(
         f"`{os.fsdecode(place)}` cannot be read: {(error.strerror or '').lower()}",
-        hints=(f"make a SIF of the folder, which a sandbox may read, and ask that: sealift build new.sif {folder}",),
+        hints=(f"make a SIF of the folder, which a sandbox may read, and ask that: {line}",),
     )

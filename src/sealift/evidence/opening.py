@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ def open_image(path: str) -> Iterator[OpenImage]:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError as error:
-        hint = f"build it: sealift build {path} FILE.def"
+        hint = f"build it: sealift build {shlex.quote(path)} FILE.def"
         if path.startswith("~"):
             hint = "`~` is expanded by shells alone: write the whole path"
         raise ImageError(f"there is no image `{path}`", hints=(hint,)) from error
@@ -59,9 +60,11 @@ def open_image(path: str) -> Iterator[OpenImage]:
         elif os.pread(descriptor, 2, EXT_MAGIC_AT) == EXT_MAGIC:
             raise ImageError(
                 f"`{path}` is an ext3 image, which Sealift does not read",
-                hints=(f"convert it with Apptainer: apptainer build NEW.sif {path}",),
+                hints=(f"convert it with Apptainer: apptainer build NEW.sif {shlex.quote(path)}",),
             )
         else:
-            raise ImageError(f"`{path}` is no image: neither a SIF nor a squashfs", hints=(f"see: file {path}",))
+            raise ImageError(
+                f"`{path}` is no image: neither a SIF nor a squashfs", hints=(f"see: file {shlex.quote(path)}",)
+            )
     finally:
         os.close(descriptor)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import os
+import shlex
 from importlib import resources
 
 from sealift.errors import HostError, UsageError
@@ -33,14 +35,19 @@ def first_line(name: str) -> str:
 
 
 def write_template(name: str, path: str, *, force: bool = False) -> None:
-    """Write the template to `path`, whole or not at all; HostError where a file is there and `force` is not given."""
+    """Write the template to `path`, whole or not at all.
+
+    UsageError where a folder is there, HostError where a file is and `force` is not given.
+    """
     text = template_text(name)
+    if os.path.isdir(path):
+        line = shlex.join(("sealift", "new", name, os.path.join(path, f"{name}{_SUFFIX}")))
+        raise UsageError(f"`{path}` is a folder", hints=(f"name a file in it: {line}",))
     try:
         with atomic_file(path, replace=force) as file:
             file.write(text.encode("utf-8"))
     except FileExistsError as error:
-        raise HostError(
-            f"`{path}` is there already", hints=(f"replace it: sealift new -F {name} {path}", "or name another file")
-        ) from error
+        line = shlex.join(("sealift", "new", "-F", name, path))
+        raise HostError(f"`{path}` is there already", hints=(f"replace it: {line}", "or name another file")) from error
     except OSError as error:
         raise explain_oserror(error, f"writing {path}") from error

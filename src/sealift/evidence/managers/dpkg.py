@@ -35,7 +35,7 @@ def read(files: ImageFiles) -> Told:
             continue
         content = _text(files, f"{HOME}/status.d/{one}")
         sums = _lines(files, f"{HOME}/status.d/{one}.md5sums")
-        paths = ["/" + line.partition("  ")[2].lstrip("./") for line in sums]
+        paths = ["/" + line.partition("  ")[2].removeprefix("./") for line in sums]
         listed += [_listed(fields, paths) for fields in paragraphs(content) if "package" in fields]
     return Told(listed=tuple(listed))
 
