@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import compare, image, measure, table, works
+from benchmarks import compare, ground, image, measure, table, works
 from tests import parts
 from tests.ground import install, services, session, users
 
@@ -26,22 +26,13 @@ def say(text: str) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
-    parts.provide(NEEDS)
-    lacking = [sentence for name in NEEDS if (sentence := parts.lacking(name))]
-    if lacking:
-        sys.stderr.write("\n".join(lacking) + "\n")
-        return 6
-    cache = parts.cache_folder().parent / "sealift-benchmarks"
-    layout = {"ml": image.machine_learning, "small": image.small}[options.image](cache, say)
-    folder = session.begin()
-    try:
+    with ground.standing(NEEDS) as folder:
+        cache = parts.cache_folder().parent / "sealift-benchmarks"
+        layout = {"ml": image.machine_learning, "small": image.small}[options.image](cache, say)
         with services.registry(folder / "registry") as registry:
             for tag in ("latest", "sibling"):
                 registry.push(layout, tag, f"measured:{tag}")
             return _measure_all(options, folder, f"{registry.host}/measured")
-    finally:
-        for sentence in (*users.remove_made(folder), *session.end(folder)):
-            say(f"left behind: {sentence}")
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:

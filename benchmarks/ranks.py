@@ -13,9 +13,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import measure
+from benchmarks import ground, measure
 from tests import parts
-from tests.ground import install, session, tiny, users
+from tests.ground import install, tiny, users
 
 NEEDS = ("apptainer", "squashfuse", "subuid-user")
 NAMES = ("apptainer", "singularity")
@@ -39,17 +39,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--ranks", type=int, default=64, help="containers started at once")
     parser.add_argument("--repeat", type=int, default=3, help="repetitions; the median is shown")
     options = parser.parse_args(arguments)
-    parts.provide(NEEDS)
-    lacking = [sentence for name in NEEDS if (sentence := parts.lacking(name))]
-    if lacking:
-        sys.stderr.write("\n".join(lacking) + "\n")
-        return 6
-    folder = session.begin()
-    try:
+    with ground.standing(NEEDS) as folder:
         return _measure(options, folder)
-    finally:
-        for sentence in (*users.remove_made(folder), *session.end(folder)):
-            sys.stderr.write(f"left behind: {sentence}\n")
 
 
 def _measure(options: argparse.Namespace, folder: Path) -> int:

@@ -11,13 +11,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.ground import standing
 from benchmarks.parity import building, page
 from benchmarks.parity.cases import Case, read_cases
 from benchmarks.parity.comparison import compare_all
 from benchmarks.parity.engines import comparison as in_engines
 from benchmarks.parity.engines import ground, overview
 from benchmarks.parity.rules import load_rules
-from tests import parts
 from tests.ground import install, services, session, users
 
 NEEDS = ("apptainer", "subuid-user", "squashfuse")
@@ -31,22 +31,11 @@ def main(arguments: Sequence[str]) -> int:
     except ValueError as error:
         sys.stderr.write(f"parity: {error}\n")
         return 2
-    needs = ENGINES_NEED if options.engines else NEEDS
-    parts.provide(needs)
-    lacking = [sentence for name in needs if (sentence := parts.lacking(name))]
-    if lacking:
-        sys.stderr.write("\n".join(lacking) + "\n")
-        return 6
-    session.hear_signals()
-    folder = session.begin()
-    try:
+    with standing(ENGINES_NEED if options.engines else NEEDS) as folder:
         base = folder / "parity"
         base.mkdir()
         place = building.Place(folder=base, as_user=users.AsUser(bin=install.installed(), base=base))
         rows, text = (_engines if options.engines else _builders)(place, cases)
-    finally:
-        for sentence in (*users.remove_made(folder), *session.end(folder)):
-            sys.stderr.write(f"parity: left behind: {sentence}\n")
     print(text)
     if not options.only:
         (overview.FILE if options.engines else page.FILE).write_text(text)
