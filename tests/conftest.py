@@ -57,7 +57,7 @@ def _needed(item: pytest.Item) -> set[str]:
 _alone = session.alone  # the hooks' own parameter is called `session`
 
 
-def _end_session(config: pytest.Config) -> list[str]:
+def _end_session() -> list[str]:
     folder = session.folder()
     return users.remove_made(folder) + session.end(folder)
 
@@ -67,7 +67,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """The controller's last act: a test that left a mount, a process or a file fails the session."""
     if hasattr(session.config, "workerinput"):
         return
-    left = _end_session(session.config)
+    left = _end_session()
     if left:
         session.config.stash[LEFT] = left
         if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):

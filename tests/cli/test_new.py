@@ -25,7 +25,7 @@ def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["new"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == NAMES
-    assert lines[2] == "hello         The smallest useful image: a pinned base, one package, a program, a test"
+    assert lines[2] == "hello         The smallest useful image: a base by its release, one package, a program, a test"
 
 
 def test_a_template_is_the_repositorys_own_file(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,6 @@ It is spoken to over a pair of pipes (Chrome's DevTools protocol, `--remote-debu
 
 from __future__ import annotations
 
-import base64
 import fcntl
 import json
 import os
@@ -91,9 +90,6 @@ class Page:
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
-
-    def photograph(self, target: Path) -> None:
-        target.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
 
     def _next(self) -> dict[str, Any]:
         deadline = time.monotonic() + PATIENCE

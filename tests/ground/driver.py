@@ -17,8 +17,6 @@ LIBRARIES = (
     *("libGLX_installertest.so.0", "libGLX_nvidia.so.0", "libOpenCL.so.1", "libunrelated.so.1"),
 )
 DEVICES = ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm", "null")
-NEWER_THAN_ANY = 99
-"""N of a glibc 2.N that there is not."""
 
 _SOURCE = ".data\n.globl {name}\n.type {name}, @object\n{name}: .quad {value}\n.size {name}, 8\n"
 

@@ -1,1 +1,1 @@
-"""The stories, one page each: every command's steps in order."""
+"""The stories, one file each: every command's steps in order."""
