@@ -12,6 +12,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 Xattrs = tuple[tuple[bytes, bytes], ...]
 """Extended attributes, sorted by their full name (`b"security.capability"`)."""
@@ -116,6 +117,19 @@ class Tree:
         """The row of `path`, or None; paths are compared exactly, symbolic links are not followed."""
         row = bisect_left(self.paths, sort_key(path), key=sort_key)
         return row if row < len(self.paths) and self.paths[row] == path else None
+
+    def below(self, row: int) -> Iterator[int]:
+        """The rows of all that lies below the directory in `row`, in order."""
+        prefix = self.paths[row] + b"/" if self.paths[row] else b""
+        return takewhile(lambda each: self.paths[each].startswith(prefix), range(row + 1, len(self.paths)))
+
+    def names(self, row: int) -> Iterator[bytes]:
+        """The names in the directory in `row`, in order; none where it is none."""
+        if not stat.S_ISDIR(self.modes[row]):
+            return iter(())
+        start = len(self.paths[row]) + 1 if self.paths[row] else 0
+        found = (self.paths[each][start:] for each in self.below(row))
+        return (name for name in found if b"/" not in name)
 
 
 class TreeBuilder:

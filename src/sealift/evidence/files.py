@@ -56,19 +56,8 @@ class ImageFiles:
 
     def names(self, path: str) -> tuple[str, ...]:
         """The names in the folder that `path` leads to, sorted; none where it is none."""
-        real = os.fsencode(self._followed(path))
-        first = self._rows.get(real)
-        if first is None or not stat.S_ISDIR(self.tree.modes[first]):
-            return ()
-        prefix = real + b"/" if real else b""
-        found = []
-        for row in range(first + 1, len(self.tree)):
-            here = self.tree.paths[row]
-            if not here.startswith(prefix):
-                break
-            if b"/" not in here[len(prefix) :]:
-                found.append(os.fsdecode(here[len(prefix) :]))
-        return tuple(found)
+        row = self._rows.get(os.fsencode(self._followed(path)))
+        return tuple(map(os.fsdecode, self.tree.names(row))) if row is not None else ()
 
     def real(self, path: str) -> str:
         """Where `path` leads in the image when all links are followed; nothing need be there."""

@@ -99,19 +99,8 @@ class TreeRoot:
         return Look(real=real, kind=kind, mode=stat.S_IMODE(mode), content=content)
 
     def names(self, path: str) -> tuple[str, ...]:
-        real = os.fsencode(follow(path, self._link)[1:])
-        first = self.tree.find(real)
-        if first is None or _kind(self.tree.modes[first]) != "directory":
-            return ()
-        prefix = real + b"/" if real else b""
-        found = []
-        for row in range(first + 1, len(self.tree)):
-            entry = self.tree.paths[row]
-            if not entry.startswith(prefix):
-                break
-            if b"/" not in entry[len(prefix) :]:
-                found.append(os.fsdecode(entry[len(prefix) :]))
-        return tuple(found)
+        first = self.tree.find(os.fsencode(follow(path, self._link)[1:]))
+        return tuple(map(os.fsdecode, self.tree.names(first))) if first is not None else ()
 
     def _link(self, path: str) -> str | None:
         row = self.tree.find(os.fsencode(path[1:]))

@@ -64,12 +64,6 @@ def _files(files: ImageFiles, site: str, home: str, row: int) -> Iterator[str]:
 
 
 def _below(files: ImageFiles, folder: str) -> Iterator[str]:
-    first = files.row(folder)
-    prefix = os.fsencode(folder[1:]) + b"/"
-    if first is None:
-        return
-    for row in range(first + 1, len(files.tree)):
-        path = files.tree.paths[row]
-        if not path.startswith(prefix):
-            return
-        yield "/" + os.fsdecode(path)
+    row = files.row(folder)
+    for each in files.tree.below(row) if row is not None else ():
+        yield "/" + os.fsdecode(files.tree.paths[each])
