@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sealift.lint.catalogue import BY_ID, RULES
+from sealift.lint.pages import page_of
 from sealift.lint.values import Settings
 
 FILE = Path(__file__).parent / "labels.toml"
@@ -87,8 +88,8 @@ def precision_page() -> str:
     parts.append(f"{read} findings of {len(rows)} rules were read; {wrong} were wrong.\n\n")
     parts.append("| rule | level | places | read | right | wrong |\n|---|---|--:|--:|--:|--:|\n")
     parts += [
-        f"| [`{row.rule}`](reference/lint-rules.md#{row.rule}) | {BY_ID[row.rule].level} | {row.found} | {row.read} "
-        f"| {len(row.right)} | {len(row.wrong)} |\n"
+        f"| [`{row.rule}`](reference/{page_of(BY_ID[row.rule].family)}#{row.rule}) | {BY_ID[row.rule].level} "
+        f"| {row.found} | {row.read} | {len(row.right)} | {len(row.wrong)} |\n"
         for row in rows
     ]
     silent = ", ".join(f"`{rule.id}`" for rule in RULES if rule.id not in labels)

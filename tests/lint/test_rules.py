@@ -11,7 +11,7 @@ import pytest
 from sealift.lint.catalogue import BY_ID, RULES
 from sealift.lint.check import lint
 from sealift.lint.fix import fix
-from sealift.lint.pages import FAMILIES, explain, page
+from sealift.lint.pages import FAMILIES, explain, pages
 from sealift.lint.values import Finding, Rule, Settings
 from tests.ground.install import CHECKOUT
 
@@ -81,6 +81,8 @@ def test_every_word_of_the_parser_has_a_rule() -> None:
     assert {rule.id for rule in RULES if rule.family == "language"} <= said
 
 
-def test_the_page_of_rules_is_up_to_date() -> None:
-    written = (Path(CHECKOUT) / "docs" / "reference" / "lint-rules.md").read_text(encoding="utf-8")
-    assert written == page(), "write it anew: python -m tests.lint.write_pages"
+def test_the_pages_of_rules_are_up_to_date() -> None:
+    folder = Path(CHECKOUT) / "docs" / "reference"
+    files = [folder / "lint-rules.md", *(folder / "lint-rules").iterdir()]
+    written = {str(path.relative_to(folder)): path.read_text(encoding="utf-8") for path in files}
+    assert written == pages(), "write them anew: python -m tests.lint.write_pages"

@@ -9,7 +9,6 @@ from sealift.lint.check import Report
 from sealift.lint.values import Finding, Ignored, Level, Rule
 
 SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-RULES_PAGE = "docs/reference/lint-rules.md"
 
 
 def as_json(reports: Sequence[Report]) -> dict[str, Any]:

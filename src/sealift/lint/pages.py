@@ -1,4 +1,4 @@
-"""The page of a rule: on the terminal for `--explain`, and all of them as docs/reference/lint-rules.md."""
+"""The page of a rule: on the terminal for `--explain`, and all of them below docs/reference/lint-rules."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ Each rule has an ID, a level and a family. An *error* breaks the build or the im
 *note* is advice. Rules marked *fix* can be mended by `sealift lint --fix`. How to run the linter, ignore a finding and
 configure a project: [lint.md](../lint.md). How often each rule is wrong: [lint-precision.md](../lint-precision.md).
 
-This page is written by `python -m tests.lint.write_pages` from the rules themselves.
-
+On the terminal, `sealift lint --explain ID` shows the page of a rule. These pages are written by
+`python -m tests.lint.write_pages` from the rules themselves.
 """
 
 
@@ -87,19 +87,25 @@ def index() -> str:
     return "\n".join(lines[1:])
 
 
-def page() -> str:
-    """docs/reference/lint-rules.md."""
-    parts = [_INTRODUCTION]
+def pages() -> dict[str, str]:
+    """What lies in docs/reference, by name: the list of all rules, and a page for each family."""
+    listing = [_INTRODUCTION]
+    written = {}
     for family, title in FAMILIES.items():
         rules = [rule for rule in RULES if rule.family == family]
-        parts.append(f"## {title}\n\n| rule | level | | says |\n|---|---|---|---|\n")
-        parts += [
-            f"| [`{rule.id}`](#{rule.id}) | {rule.level} | {'fix' if rule.fixes else ''} | {_cell(rule.title)} |\n"
-            for rule in rules
-        ]
-        parts.append("\n")
-        parts += [_entry(rule) for rule in rules]
-    return "".join(parts).rstrip("\n") + "\n"
+        file = page_of(family)
+        listing.append(f"\n## {title}\n\n| rule | level | | says |\n|---|---|---|---|\n")
+        for rule in rules:
+            fix = "fix" if rule.fixes else ""
+            listing.append(f"| [`{rule.id}`]({file}#{rule.id}) | {rule.level} | {fix} | {_cell(rule.title)} |\n")
+        head = f"# {title}\n\nRules of `sealift lint`; [all of them](../lint-rules.md).\n\n"
+        written[file] = head + "\n".join(_entry(rule) for rule in rules)
+    return {"lint-rules.md": "".join(listing), **written}
+
+
+def page_of(family: str) -> str:
+    """The page of a family's rules, seen from docs/reference."""
+    return f"lint-rules/{family}.md"
 
 
 def _cell(text: str) -> str:
@@ -107,15 +113,30 @@ def _cell(text: str) -> str:
 
 
 def _entry(rule: Rule) -> str:
+    facts = ", ".join((rule.level, *(("can be fixed by `--fix`",) if rule.fixes else ())))
     site = f" Asked with `--site {'NAME' if rule.site == 'any' else rule.site}` alone." if rule.site else ""
     return (
-        f"### {rule.id}\n\n"
-        + "\n".join(textwrap.wrap(f"**{rule.title}.** {rule.reason}{site}", 118, break_on_hyphens=False))
+        f"## {rule.id}\n\n"
+        + "\n".join(_wrapped(f"**{rule.title}** ({facts}). {rule.reason}{site}"))
         + "\n\n"
-        + "\n".join(textwrap.wrap(f"*What to do:* {rule.remedy}", 118, break_on_hyphens=False))
+        + "\n".join(_wrapped(f"*What to do:* {rule.remedy}"))
         + "\n\nFound in:\n\n```\n"
         + "\n".join(_shown(rule.bad, ""))
         + "\n```\n\nNot in:\n\n```\n"
         + "\n".join(_shown(rule.good, ""))
-        + "\n```\n\n"
+        + "\n```\n"
+        + ("" if _is_refused(rule) else f"\n*To live with it:* {_ignoring(rule)}\n")
     )
+
+
+def _ignoring(rule: Rule) -> str:
+    return f"`# sealift: ignore={rule.id} REASON`, on its line or the one above."
+
+
+def _is_refused(rule: Rule) -> bool:
+    """Builds refuse the file, so that nobody can live with it."""
+    return rule.family == "language" and rule.level == "error"
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, 118, break_on_hyphens=False)
