@@ -81,7 +81,7 @@ def test_the_wheel_is_pure_and_whole(tmp_path):
         names = set(archive.namelist())
         metadata = {name.rpartition("/")[2]: archive.read(name).decode() for name in names if ".dist-info/" in name}
     package = {name.removeprefix("src/") for name in tracked() if name.startswith("src/sealift/")}
-    package |= {f"sealift/data/{name}" for name in tracked() if name.startswith("templates/")}
+    package |= {f"sealift/data/{name}" for name in tracked() if name.startswith(("templates/", "exercises/"))}
     assert package - names == set()
     assert "Root-Is-Purelib: true" in metadata["WHEEL"].splitlines()
     assert metadata["entry_points.txt"].split() == ["[console_scripts]", "sealift", "=", "sealift.cli.app:main"]

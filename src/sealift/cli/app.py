@@ -49,6 +49,7 @@ COMMANDS = {
     "mpi": ("mpi", "show what MPI an image has, and check that its ranks reach each other"),
     "kernel": ("kernel", "make Jupyter kernels that run in images"),
     "doctor": ("doctor", "show what this host can do, and what mends the rest"),
+    "learn": ("learn", "learn by doing: exercises that check themselves"),
     "cache": ("cache", "show, prune or verify the cache"),
     "shim": ("shim", "put `apptainer` and `singularity` commands where there are none"),
 }

@@ -23,12 +23,13 @@ from sealift.sites.profile import Profile
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckRequest:
     """What `check` is asked. Without `site` it is the one where this runs, else this host; without `engine` the site's
-    first one. `probe` runs the image on this host, too.
+    first one. `profile` is a site that nobody has to know by name. `probe` runs the image on this host, too.
     """
 
     image: str
     environment: Mapping[str, str]
     site: str = ""
+    profile: Profile | None = None
     engine: str = ""
     probe: bool = False
     insecure: bool = False
@@ -38,7 +39,7 @@ class CheckRequest:
 
 def check(request: CheckRequest) -> Verdict:
     """Judge the image for the site; nothing of either is changed. UsageError, ImageError, FetchError's kinds."""
-    site = find_site(
+    site = request.profile or find_site(
         request.site or detect_site(request.environment) or "local", request.environment, today=request.today
     )
     name = _engine(request, site)

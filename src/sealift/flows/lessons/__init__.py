@@ -1,0 +1,1 @@
+"""What `sealift learn check` looks at: one file a family of checks, and the table that names them all."""

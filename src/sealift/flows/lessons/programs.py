@@ -1,0 +1,94 @@
+"""Checks that run something in the learner's image, by the engine that the learner has."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+
+from sealift.errors import SealiftError, ToolError
+from sealift.flows.lessons.desk import Desk, Seen, quoted
+from sealift.learn.course import Check
+
+SECONDS = 60
+_LINES, _WIDTH = 6, 160
+
+
+def run_in_image(check: Check, desk: Desk) -> Seen:
+    """Contained, so that what the course runs meets nothing of the learner's but what it binds, read-only."""
+    from sealift.system.process import run
+
+    words = command_words(check, desk)
+    shown = quoted("sealift", *_shown_words(check))
+    try:
+        # Without the working folder among the modules, so that a file there cannot stand in for one of them.
+        done = run(
+            (sys.executable, "-P", "-m", "sealift", *words),
+            env=desk.environment,
+            timeout=int(check.fields.get("seconds", SECONDS)),
+            accept=range(-64, 256),
+            cwd=desk.folder,
+        )
+    except ToolError:
+        return Seen(right=False, seen="it did not end", remedy=(f"try it: {shown}",))
+    except SealiftError as error:
+        return Seen(right=False, seen=error.message, remedy=error.hints)
+    out, err = done.out.decode("utf-8", "replace"), done.err.decode("utf-8", "replace")
+    wrong = _wrong(check, done.code, out, out + err)
+    if not wrong:
+        return Seen(right=True)
+    texts = (out, err, *_recipe_inside(check, desk))
+    return Seen(right=False, seen=wrong, remedy=(f"see it yourself: {shown}",), texts=texts)
+
+
+def command_words(check: Check, desk: Desk) -> tuple[str, ...]:
+    """The words behind `sealift`, paths whole."""
+    words = [check.text("action"), "--containall", "--engine", desk.engine]
+    words += ["--nv"] if check.fields.get("nv") else []
+    for bind in check.texts("binds"):
+        source, _, destination = bind.partition(":")
+        words += ["-B", f"{desk.path(source)}:{destination}:ro"]
+    for pair in check.texts("env"):
+        words += ["--env", pair]
+    words += ["--pwd", check.text("pwd")] if "pwd" in check.fields else []
+    return (*words, desk.path(check.text("image")), *check.texts("command"))
+
+
+def _shown_words(check: Check) -> tuple[str, ...]:
+    """The same as a person types it in the working folder."""
+    words = [check.text("action")]
+    words += ["--nv"] if check.fields.get("nv") else []
+    for bind in check.texts("binds"):
+        words += ["-B", bind]
+    for pair in check.texts("env"):
+        words += ["--env", pair]
+    words += ["--pwd", check.text("pwd")] if "pwd" in check.fields else []
+    return (*words, check.text("image"), *check.texts("command"))
+
+
+def _wrong(check: Check, code: int, out: str, both: str) -> str:
+    """What is not as it should be; empty where all is."""
+    if check.fields.get("fails"):
+        if code == 0:
+            return f"it ended with 0, as if all were well\n{_last(both)}".rstrip()
+    elif code != int(check.fields.get("code", 0)):
+        return f"it ended with {code}\n{_last(both)}".rstrip()
+    if "equals" in check.fields and out.strip() != check.text("equals").strip():
+        return f"it printed:\n{_last(out)}" if out.strip() else "it printed nothing"
+    if "contains" in check.fields and not re.search(check.text("contains"), both):
+        return f"it printed:\n{_last(both)}" if both.strip() else "it printed nothing"
+    if "lacks" in check.fields and re.search(check.text("lacks"), both):
+        return f"it printed:\n{_last(both)}"
+    return ""
+
+
+def _last(text: str) -> str:
+    lines = [line[:_WIDTH] for line in text.strip().splitlines()]
+    return "\n".join([*(["…"] if len(lines) > _LINES else []), *lines[-_LINES:]])
+
+
+def _recipe_inside(check: Check, desk: Desk) -> tuple[str, ...]:
+    """What the image was built from: what is wrong at run time is most often seen there."""
+    if not os.path.exists(desk.path(check.text("image"))):
+        return ()
+    return (str(desk.view(check.text("image")).inspection.attributes.get("deffile", "")),)
