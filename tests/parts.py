@@ -77,6 +77,8 @@ PARTS = (
     ),
     _programs("bash", packages=("bash",)),
     _programs("dash", packages=("dash",)),
+    _programs("zsh", packages=("zsh",)),
+    _programs("fish", packages=("fish",)),
     _programs("skopeo", packages=("skopeo",)),
     _programs("docker", "dockerd", "docker", packages=("docker.io",), also=("root",)),
     _programs("podman", "podman", "runc", packages=("podman", "runc", "uidmap"), also=("subuid-user",)),

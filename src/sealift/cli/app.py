@@ -51,6 +51,7 @@ COMMANDS = {
     "doctor": ("doctor", "show what this host can do, and what mends the rest"),
     "learn": ("learn", "learn by doing: exercises that check themselves"),
     "cache": ("cache", "show, prune or verify the cache"),
+    "completion": ("completion", "write what lets bash, zsh or fish complete commands"),
     "shim": ("shim", "put `apptainer` and `singularity` commands where there are none"),
 }
 """A verb, the module that declares and runs it, and its line in the overview."""

@@ -12,6 +12,10 @@ from sealift.errors import UsageError
 
 
 class Parser(argparse.ArgumentParser):
+    def actions(self) -> tuple[argparse.Action, ...]:
+        """Every flag and word that it reads, in the order of `--help`."""
+        return tuple(self._actions)
+
     def error(self, message: str) -> NoReturn:
         print(f"error: {message}\nhint: {self.prog} --help", file=sys.stderr)
         raise SystemExit(2)

@@ -37,9 +37,11 @@ def run_command(_verb: str, words: Sequence[str]) -> int:
         place = head.index("--")
         head, command = head[:place], tuple(head[place + 1 :])
     if head[:1] == ["status"]:
-        return _status(Parser(prog="sealift job status", description=_STATUS), head[1:])
+        parser = Parser(prog="sealift job status", description=STATUS)
+        configure_status(parser)
+        return _status(parser.parse_args(head[1:]))
     parser = Parser(prog="sealift job", description="Write a job's batch script, and send it", usage=_USAGE)
-    configure(parser)
+    configure(parser, "job")
     options = parser.parse_args(head)
     if command == ():
         raise UsageError("no program stands behind `--`", hints=("sealift job IMAGE … -- PROGRAM",))
@@ -47,10 +49,10 @@ def run_command(_verb: str, words: Sequence[str]) -> int:
 
 
 _USAGE = "sealift job IMAGE [--site NAME] [FLAG …] [-- CMD …]\n       sealift job status [ID] [--json]"
-_STATUS = "Show a job, or all of one's own: state, exit code, reason, nodes, where its output lies"
+STATUS = "Show a job, or all of one's own: state, exit code, reason, nodes, where its output lies"
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: argparse.ArgumentParser, _name: str) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
     add = parser.add_argument
@@ -143,13 +145,15 @@ def _request(
 # What became of it
 
 
-def _status(parser: argparse.ArgumentParser, words: Sequence[str]) -> int:
+def configure_status(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", nargs="?", default="", metavar="ID", help="a job's number; all of one's own without it")
+    parser.add_argument("--json", action="store_true", help="print as JSON")
+
+
+def _status(options: argparse.Namespace) -> int:
     from sealift.flows.slurm import status
     from sealift.system.process import environment
 
-    parser.add_argument("id", nargs="?", default="", metavar="ID", help="a job's number; all of one's own without it")
-    parser.add_argument("--json", action="store_true", help="print as JSON")
-    options = parser.parse_args(words)
     states = status(options.id, environment())
     if options.json:
         print(json.dumps([dataclasses.asdict(state) for state in states], indent=2))

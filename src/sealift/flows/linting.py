@@ -155,6 +155,10 @@ def explanation(name: str) -> str:
     return explain(BY_ID[name])
 
 
+def rule_ids() -> tuple[str, ...]:
+    return tuple(sorted(BY_ID))
+
+
 def rendered(linted: Linted, form: str) -> str:
     """The findings for another program: `json`, `sarif` or `github`."""
     import json

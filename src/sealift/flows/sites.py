@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 from sealift.errors import SealiftError, UsageError
-from sealift.sites.catalogue import SIZE_LIMIT, SUFFIX, Catalogue, load_catalogue
+from sealift.sites.catalogue import SIZE_LIMIT, SUFFIX, Catalogue, load_catalogue, load_shipped
 from sealift.sites.local import NAME as LOCAL
 from sealift.sites.local import measure, this_host
 from sealift.sites.marks import own_folder
@@ -19,6 +19,13 @@ def all_sites(environment: Mapping[str, str], *, today: str) -> tuple[Profile, .
     """Every site that one can name, `local` last."""
     catalogue = load_catalogue(environment)
     return (*(catalogue.find(name) for name in catalogue.names()), find_site(LOCAL, environment, today=today))
+
+
+def shipped_names() -> tuple[str, ...]:
+    """The names of sites that are known wherever Sealift is, other names of theirs included, sorted."""
+    catalogue = load_shipped()
+    profiles = [catalogue.find(name) for name in catalogue.names()]
+    return tuple(sorted({LOCAL, *(name for profile in profiles for name in (profile.name, *profile.aliases))}))
 
 
 def find_site(name: str, environment: Mapping[str, str], *, today: str) -> Profile:

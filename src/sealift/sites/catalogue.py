@@ -95,6 +95,11 @@ def load_catalogue(environment: Mapping[str, str]) -> Catalogue:
     return Catalogue(shipped=_shipped(), own=_own(own_folder(environment)))
 
 
+def load_shipped() -> Catalogue:
+    """The package's profiles alone."""
+    return Catalogue(shipped=_shipped(), own={})
+
+
 def _shipped() -> dict[str, ProfileText]:
     folder = resources.files("sealift").joinpath("data/sites")
     files = sorted((entry.name, entry.read_bytes()) for entry in folder.iterdir() if entry.name.endswith(SUFFIX))

@@ -1,0 +1,1 @@
+"""What shells complete: each shell's script, written from the grammar of the command line."""
