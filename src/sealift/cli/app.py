@@ -59,14 +59,6 @@ COMMANDS = {
 SELF_PARSED = ("run", "job")
 """Modules that read their words themselves and offer `run_command(verb, words)`."""
 
-EPILOG = """\
-examples:
-  sealift build hello.sif hello.def
-  sealift pull ubuntu.sif docker://ubuntu:24.04
-  sealift exec ubuntu.sif cat /etc/os-release
-  sealift doctor
-"""
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code; docs/reference/exit-codes.md lists them."""
@@ -74,8 +66,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0].startswith("-"):
         return _without_command(words)
+    if words[0] in ("help", "version"):  # as Apptainer has them
+        words = [*words[1:2], "--help"] if words[0] == "help" else ["--version"]
+        if words[0].startswith("-"):
+            return _without_command(words)
     if words[0] not in COMMANDS:
-        return _unknown(words[0])
+        return guarded(lambda: _refuse_unknown(words[0]), verb=words[0])
+    if sys.platform != "linux":
+        return guarded(lambda: _call_elsewhere(words), verb=words[0])
     return guarded(lambda: call(words), verb=words[0])
 
 
@@ -193,22 +191,28 @@ def _without_command(words: Sequence[str]) -> int:
     if words and words[0] not in ("-h", "--help"):
         print(f"error: there is no flag `{words[0]}` before a command\nhint: sealift --help", file=sys.stderr)
         return 2
-    width = max(len(name) for name in COMMANDS)
-    listing = "\n".join(f"  {name:<{width}}  {summary}" for name, (_, summary) in COMMANDS.items())
-    print(
-        "usage: sealift [--version] [--help] COMMAND …\n\nReproducible container images for supercomputers.\n\n"
-        f"commands:\n{listing}\n\noptions:\n  -h, --help  show this help message and exit\n"
-        f"  --version   show the version and exit\n\n{EPILOG}",
-        file=sys.stdout if words else sys.stderr,
-        end="",
-    )
-    return 0 if words else 2
+    from sealift.cli import welcome
 
-
-def _unknown(name: str) -> int:
-    import difflib
-
-    close = difflib.get_close_matches(name, COMMANDS, n=1)
-    hint = f"did you mean `sealift {close[0]}`?" if close else "sealift --help"
-    print(f"error: there is no command `{name}`\nhint: {hint}", file=sys.stderr)
+    if words:
+        print(welcome.help_text())
+        return 0
+    # For a person, who reads both streams; a script that forgot the command must not go on.
+    print(welcome.welcome(), file=sys.stderr)
     return 2
+
+
+def _refuse_unknown(name: str) -> int:
+    from sealift.cli.mistyped import unknown_command
+
+    raise unknown_command(name)
+
+
+def _call_elsewhere(words: Sequence[str]) -> int:
+    """Not on Linux: what works there does, `--help` too, and the rest says so before it fails in its own words."""
+    from sealift.errors import HostError
+    from sealift.system.platforms import why_not, works_on
+
+    if not works_on(sys.platform, words[0]) and not {"-h", "--help"}.intersection(words):
+        why, line = why_not(sys.platform)
+        raise HostError(f"`sealift {words[0]}`: {why}", hints=(line,))
+    return call(words)

@@ -52,7 +52,7 @@ def choose(
         return Choice(engine="embedded", why="asked for")
     path = env.get("PATH", os.defpath)
     place = site() if site is not nowhere else None
-    if wanted == "auto" and place is not None and (why_not := _takes_no_sif(place)):
+    if wanted == "auto" and place is not None and (why_not := takes_no_sif(place)):
         return Choice(engine="embedded", why=why_not)
     for name in _in_order(place):
         if wanted not in ("auto", name):
@@ -79,7 +79,7 @@ def load_modules(place: Profile | None, engine: str) -> tuple[str, ...]:
     return (f"module load {' '.join(modules)}",) if modules else ()
 
 
-def _takes_no_sif(place: Profile) -> str:
+def takes_no_sif(place: Profile) -> str:
     """Why no engine of the site can run a SIF; empty where one can, or where nothing is known of them."""
     order = place.texts("engines.order")
     takes = [name for name in order if "sif" in (place.texts(f"engines.{name}.images") or ("sif",))]
