@@ -45,6 +45,7 @@ def known() -> Known:
     from sealift.cli.completions.names import Known
     from sealift.cli.grammar import all_commands
     from sealift.flows import linting, sites, templates
+    from sealift.flows.lessons.courses import open_course
 
     return Known(
         version=__version__,
@@ -53,6 +54,7 @@ def known() -> Known:
         names={
             "rule": linting.rule_ids(),
             "site": sites.shipped_names(),
+            "exercise": tuple(exercise.short for exercise in open_course("").course.exercises),
             "template": templates.template_names(),
             "kernel": (),
         },

@@ -91,6 +91,11 @@ _OF_COMMAND: dict[tuple[str, str], Values] = {
     ("parse", "file"): Values(kinds=("recipe",)),
     ("new", "name"): Values(kinds=("template",)),
     ("sites", "words"): Values(kinds=("site", "profile"), words=("add", "remove")),
+    ("learn", "words"): Values(
+        kinds=("exercise",), words=("list", "start", "check", "hint", "solution", "reset", "watch")
+    ),
+    ("learn", "course"): Values(kinds=("folder",)),
+    ("learn", "engine"): Values(words=("auto", *_SIF_ENGINES)),
     ("job", "kind"): Values(words=("single", "mpi", "gpu-mpi", "pytorch", "pytorch-tasks", "jax")),
     ("job", "stage"): Values(words=("auto", "node", "shared")),
     ("job", "twin"): Values(kinds=("image",)),

@@ -11,6 +11,7 @@ import pytest
 from sealift.cli.app import COMMANDS, main
 from sealift.cli.completion import SHELLS, known
 from sealift.cli.grammar import all_commands, commands_of
+from sealift.cli.learn import _VERBS
 from sealift.engines.choose import CLEAN_ENGINES, ENGINES
 from sealift.flows import kernel, sites
 from sealift.jobs import job
@@ -55,6 +56,8 @@ CASES: dict[str, list[str]] = {
     "check --site=polar": ["--site=polaris"],
     "sites my": ["my.toml", "mycluster"],
     "sites ad": ["add"],
+    "learn st": ["start"],
+    "learn start ex01": ["ex01"],
     "new mpi": ["mpi-mpich", "mpi-openmpi"],
     "lint --explain apt-k": ["apt-key"],
     "kernel remove ": ["analysis", "torch"],
@@ -129,8 +132,13 @@ def test_what_is_written_down_twice_is_the_same(tmp_path):
     assert _values("job", "--engine") == {"auto", *job.ENGINES}
     assert _values("kernel install", "--engine") == set(kernel.ENGINES)
     assert _values("job", "--kind") == set(job.KINDS)
+    assert set(_VERBS) <= set(_place("learn", 0))
     shipped = sites.all_sites({"XDG_CONFIG_HOME": str(tmp_path)}, today="")
     assert set(known().names["site"]) == {name for site in shipped for name in (site.name, *site.aliases)}
+
+
+def _place(command: str, number: int) -> tuple[str, ...]:
+    return commands_of(command)[0].places[number].values.words
 
 
 def _values(command: str, flag: str) -> set[str]:
