@@ -41,7 +41,7 @@ CASES = [
     (("build", "--build-arg", "nobody=1", "x.sif", "files.def"), 3, "", "nobody"),
     (("build", "--build-arg", "novalue", "x.sif", "files.def"), 2, "`novalue` is not K=V", "--build-arg"),
     (("build", "x.sif", "Dockerfile"), 3, "`Dockerfile` is a Dockerfile", "docker"),
-    (("build", "x.sif", "program"), 3, "`program` is a program", "first"),
+    (("build", "x.sif", "program"), 3, "`program` is a program", "see what it is: file program"),
     (("build", "x.sif", "docker.def"), 4, "", None),
     (("build", "no/such/folder/x.sif", "files.def"), 6, "there is no folder", "mkdir -p"),
     (("build", "there.sif", "files.def"), 2, "`there.sif` exists", "-F"),

@@ -42,7 +42,8 @@ def test_words(text: str, expected: list[str]) -> None:
     assert read_words(text) == expected
 
 
-SHELLS = [path for name in ("dash", "bash", "busybox", "ksh", "mksh", "zsh") if (path := shutil.which(name))]
+SHELLS = [path for name in ("dash", "bash", "busybox", "ksh", "mksh") if (path := shutil.which(name))]
+"""zsh is nobody's /bin/sh, and what it prints is not always one value: `\\M-\\C-A` may be one byte or three."""
 
 
 @pytest.mark.parametrize("shell", SHELLS)

@@ -1,8 +1,8 @@
-r"""Reads `export -p`, which every shell prints in its own quoting.
+r"""Reads `export -p`, which every shell that is a /bin/sh prints in its own quoting.
 
     dash, busybox     export NAME='it'"'"'s'
     bash              declare -x NAME="a \"b\" \$c"      declare -x NAME=$'tab\there'
-    ksh, mksh, zsh    typeset -x NAME=value              export NAME=value
+    ksh, mksh         typeset -x NAME=value              export NAME=value
 
 A name without `=` is marked for export but has no value. POSIX asks that the text can be read by the same shell again
 (2.14, export), so its quoting is shell quoting.

@@ -15,9 +15,7 @@ from sealift.lint.tools import downloads
 from sealift.lint.values import Hit, Rule
 from sealift.shell.follow import UNKNOWN
 
-_HOST_HOME = re.compile(
-    r"^(/home/|/Users/|/root/|/scratch|/gpfs|/lustre|/global/|/pscratch|/work/|/project|/nfs|/mnt/|/data/|~)"
-)
+_HOST_HOME = re.compile(r"^(/(home|Users|root|global|work|mnt|data)/|/scratch|/gpfs|/lustre|/pscratch|/project|/nfs|~)")
 _PRIVATE = re.compile(r"^(/root|~)(/(?P<name>[^/]+))?")
 _PROGRAMS = (".local", ".cargo", ".rustup", ".julia", ".nvm", ".pyenv", ".pixi", ".TinyTeX", ".sdkman")
 """Hidden folders that hold programs; the others hold settings and caches."""
