@@ -17,7 +17,14 @@ from sealift.core.event import Events, ignore
 from sealift.core.finding import Finding
 from sealift.errors import UsageError
 from sealift.flows.lessons import record
-from sealift.flows.lessons.courses import OpenCourse, copy_file, marked, open_course, set_aside, write_exercise
+from sealift.flows.lessons.courses import (
+    OpenCourse,
+    marked,
+    open_course,
+    set_aside,
+    write_exercise,
+    write_solution,
+)
 from sealift.learn.course import Exercise, Step
 from sealift.learn.progress import Progress
 from sealift.learn.reading import SOLUTION_FOLDER
@@ -380,21 +387,21 @@ def solution(request: LearnRequest, *, sure: bool = False) -> Solved:
     if left > 0 and not sure:
         return Solved(place=place, step=step, hints_left=left)
     files, differences = list[str](), list[str]()
-    for name, source in _solved_files(place, step).items():
+    for name, source in solved_files(place, step).items():
         target = os.path.join(place.folder, SHOWN_FOLDER, step.id, name)
-        copy_file(source, target)
+        write_solution(place.opened, source, target)
         files.append(os.path.relpath(target, place.folder))
         differences += _difference(place.folder, name, files[-1])
     _keep(request, place.key, lambda one: _at(one, place).with_solution(step.id))
     return Solved(place=place, step=step, files=tuple(files), differences="".join(differences))
 
 
-def _solved_files(place: Place, step: Step) -> dict[str, str]:
-    """The files of the solved step, and where each lies in the course: those of the steps before it lie below."""
+def solved_files(place: Place, step: Step) -> dict[str, str]:
+    """The files of the solved step, and where each lies in the course's folder: those of earlier steps lie below."""
     found: dict[str, str] = {}
     for one in place.exercise.steps[: step.number]:
         for name in place.opened.solution(place.exercise, one.id):
-            found[name] = os.path.join(place.opened.folder, place.exercise.name, SOLUTION_FOLDER, one.id, name)
+            found[name] = os.path.join(place.exercise.name, SOLUTION_FOLDER, one.id, name)
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -106,25 +107,30 @@ def write_exercise(opened: OpenCourse, exercise: Exercise, folder: str) -> None:
         os.makedirs(part)
         source = os.path.join(opened.folder, exercise.name)
         for name in opened.files(exercise):
-            copy_file(os.path.join(source, name), os.path.join(part, name))
+            target = os.path.join(part, name)
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            shutil.copyfile(os.path.join(source, name), target)
+            if os.stat(os.path.join(source, name)).st_mode & 0o100:
+                os.chmod(target, os.stat(target).st_mode | (os.stat(part).st_mode & 0o111))
         note = {"course": opened.origin, "exercise": exercise.name}
         with open(os.path.join(part, MARKER), "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(json.dumps(note) + "\n")
         os.rename(part, folder)
     except BaseException as error:
-        _remove(part)
+        shutil.rmtree(part, ignore_errors=True)
         if isinstance(error, OSError):
             raise explain_oserror(error, f"writing {folder}") from error
         raise
 
 
-def copy_file(source: str, target: str) -> None:
-    """Its bytes, and whether it is a program; the rest is the umask's."""
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    mode = 0o777 if os.stat(source).st_mode & 0o100 else 0o666
-    with open(source, "rb") as file, atomic_file(target, mode=mode) as out:
-        while data := file.read(1 << 20):
-            out.write(data)
+def write_solution(opened: OpenCourse, path: str, target: str) -> None:
+    """Copy the file of a solution, whole or not at all; one that is there is replaced. HostError where it cannot be."""
+    try:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        with open(os.path.join(opened.folder, path), "rb") as file, atomic_file(target) as out:
+            shutil.copyfileobj(file, out)
+    except OSError as error:
+        raise explain_oserror(error, f"writing {target}") from error
 
 
 def set_aside(folder: str) -> str:
@@ -168,9 +174,3 @@ def _of_checkout(folder: str) -> tuple[str, str] | None:
     if not name or not os.path.isfile(os.path.join(folder, EXERCISE_FILE)):
         return None
     return (above, name) if os.path.isfile(os.path.join(above, COURSE_FILE)) else None
-
-
-def _remove(folder: str) -> None:
-    import shutil
-
-    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,72 @@
+"""Every exercise is done as its README says: by Sealift alone, and with Apptainer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sealift.flows.lessons.courses import open_course
+from tests.exercises import ground
+from tests.exercises.walking import Walk
+from tests.ground import services, users
+
+COURSE = open_course()
+NEEDS = ("root", "registry", "skopeo", "mmdebstrap", "mirror", "squashfuse", "subuid-user")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "engine", ["embedded", pytest.param("apptainer", marks=pytest.mark.needs("apptainer"))], ids=str
+)
+@pytest.mark.parametrize("name", [one.name for one in COURSE.course.exercises])
+@pytest.mark.needs(*NEEDS)
+def test_an_exercise_from_beginning_to_end(
+    name: str,
+    engine: str,
+    debian_tree: Path,
+    registry: services.Registry,
+    session_folder: Path,
+    open_folder: Path,
+    as_user: users.AsUser,
+) -> None:
+    """Both share a cache: the second need not build what the first did."""
+    exercise = COURSE.course.find(name)
+    assert exercise is not None
+    made = ground.make(debian_tree, registry, open_folder / "ground", apptainer=engine == "apptainer")
+    here = as_user.folder()
+    cache = session_folder / "exercises-cache"
+    if not cache.exists():
+        cache.mkdir()
+        as_user.give(cache)
+    env = {
+        "SEALIFT_CACHE_DIR": str(cache),
+        "CONTAINERS_REGISTRIES_CONF": str(made.conf),
+        "XDG_STATE_HOME": str(here / "state"),
+        "APPTAINER_CACHEDIR": str(here / "apptainer-cache"),
+        "PYTHONUNBUFFERED": "1",
+    }
+    if engine == "embedded":
+        env["PATH"] = str(_without_apptainer(as_user, here))
+
+    def run(command: str) -> tuple[int, str]:
+        folder = here / name if (here / name).exists() else here
+        done = as_user(["sh", "-c", f"exec 2>&1\n{command}"], cwd=folder, env=env)
+        return done.returncode, done.stdout.decode()
+
+    code, said = run(f"sealift learn start {exercise.short}")
+    assert code == 0, said
+    Walk(opened=COURSE, exercise=exercise, ground=made, folder=here / name, run=run).go()
+
+
+def _without_apptainer(as_user: users.AsUser, here: Path) -> str:
+    """A PATH on which neither Apptainer nor Singularity is."""
+    folder = here / "bin"
+    folder.mkdir()
+    for place in reversed(as_user.environment()["PATH"].split(":")):
+        for path in Path(place).iterdir() if Path(place).is_dir() else ():
+            link = folder / path.name
+            link.unlink(missing_ok=True)
+            if path.name not in ("apptainer", "singularity"):
+                link.symlink_to(path)
+    return str(folder)
