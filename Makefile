@@ -3,7 +3,7 @@ BIN := .venv/bin
 # Extra arguments: `make test-fast ARGS="-k merge"`, `make bench ARGS="--only cold"`.
 ARGS ?=
 
-.PHONY: help setup demo test test-fast lint bench parity templates clean
+.PHONY: help setup demo docs test test-fast lint bench parity templates clean
 
 help:
 	@echo "make setup      .venv with the sealift command, and the system packages it wants"
@@ -11,6 +11,7 @@ help:
 	@echo "make test       lint and all tests (real engines are installed when root)"
 	@echo "make test-fast  the quick tests"
 	@echo "make lint       ruff, mypy, import contracts"
+	@echo "make docs       the site of docs/, in build/docs; warnings are errors"
 	@echo "make bench      the table beside Apptainer"
 	@echo "make parity     the same definition files built by Apptainer and by Sealift: docs/parity.md"
 	@echo "                (ARGS=--engines: their images in every engine: docs/parity-engines.md)"
@@ -39,6 +40,9 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+docs: setup
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --jobs 2 -c docs/site docs build/docs
 
 bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)
