@@ -55,8 +55,26 @@ def test_a_command_knows_where_it_stands() -> None:
         ("e", 0, 1, "", True, False, "e"),
         ("f", 0, 1, "", False, False, "f"),
         ("sh", 0, 1, "", True, False, "sh -c g"),
-        ("g", 0, 1, "", True, True, "sh -c g"),
+        ("g", 0, 1, "", True, True, "g"),
     ]
+
+
+INNER = {
+    "bash -c 'a; b'\n": ["bash -c 'a; b'", "a", "b"],
+    'sh -c "a \\"b\\"; c"\n': ['sh -c "a \\"b\\"; c"'] * 3,
+    'sh -c "a $B; c"\n': ['sh -c "a $B; c"'] * 3,
+    "sh <<'E'\na\n  b c\nE\n": ["sh <<'E'", "a", "b c"],
+    "sh <<-E\n\t\ta\n\tb\n\tE\n": ["sh <<-E", "a", "b"],
+    "eval 'a b'\n": ["eval 'a b'", "a b"],
+    "eval a b\n": ["eval a b"] * 2,
+    "f() { a; }\nbash -c 'f; b'\n": ["bash -c 'f; b'", "f", "a", "b"],
+    "bash -c 'sh -c \"a; b\"'\n": ["bash -c 'sh -c \"a; b\"'", 'sh -c "a; b"', "a", "b"],
+}
+
+
+@pytest.mark.parametrize(("script", "wanted"), INNER.items(), ids=range(len(INNER)))
+def test_a_command_within_a_command_stands_where_it_is_written(script: str, wanted: list[str]) -> None:
+    assert [script[run.start : run.end] for run in follow(parse(script).script)] == wanted
 
 
 def test_a_loop_without_bounds_is_bounded() -> None:

@@ -24,7 +24,6 @@ from sealift.shell.values import (
     Parameter,
     Part,
     Pipeline,
-    Redirect,
     Script,
     Simple,
     Substitution,
@@ -95,7 +94,9 @@ class _State:
     values: dict[str, str]
     certain: bool = True
     inside: tuple[int, int] | None = None
-    """The place to which all is ascribed, where the text is not the script's own."""
+    """The command whose text this is, where it is not the script's own."""
+    shift: int | None = 0
+    """Where the text begins in the script; None where it stands there in other characters."""
     depth: int = 0
 
     def branch(self, **changes: object) -> _State:
@@ -106,7 +107,8 @@ class _State:
 class _Follower:
     dialect: Dialect
     runs: list[Run] = field(default_factory=list)
-    functions: dict[str, Function] = field(default_factory=dict)
+    functions: dict[str, tuple[Function, int | None]] = field(default_factory=dict)
+    """By name, with the shift of the text that it stands in."""
     pipes: int = 0
     operator: str = ""
 
@@ -161,7 +163,7 @@ class _Follower:
                     self.script(choice.body, one)
                 _join(state, (state.values, *(one.values for one in branches)))
             case Function():
-                self.functions[command.name] = command
+                self.functions[command.name] = (command, state.shift)
             case Test():
                 for word in command.words:
                     self.substitutions(word.parts, state)
@@ -199,7 +201,10 @@ class _Follower:
             self.substitutions(word.parts, state)
         fields = tuple(one for word in command.words for one in self.fields(word, state))
         values = {one.name: self.assigned(one, state) for one in command.assignments}
-        start, end = state.inside or (command.start, command.end)
+        if state.shift is not None:
+            start, end = state.shift + command.start, state.shift + command.end
+        else:
+            start, end = state.inside or (command.start, command.end)
         self.runs.append(
             Run(
                 command=command,
@@ -244,12 +249,13 @@ class _Follower:
 
     def call(
         self,
-        function: Function,
+        found: tuple[Function, int | None],
         arguments: Sequence[Field],
         state: _State,
         pipe: tuple[int, int, int],
     ) -> None:
-        inner = state.branch(depth=state.depth + 1, inside=state.inside)
+        function, shift = found
+        inner = state.branch(depth=state.depth + 1, shift=shift)
         _set_positional(inner.values, [one.text for one in arguments])
         before = len(self.runs)
         self.command(function.body, inner, pipe)
@@ -261,24 +267,28 @@ class _Follower:
 
     def inner_script(self, fields: Sequence[Field], command: Simple, place: tuple[int, int], state: _State) -> None:
         """`sh -c TEXT`, `eval TEXT`, `sh <<EOF`."""
+        fields = list(fields)
+        while fields and fields[0].text in ("sudo", "exec", "command", "-E", "-H", "env"):
+            fields = fields[1:]
         texts = [one.text for one in fields]
-        while texts and texts[0] in ("sudo", "exec", "command", "-E", "-H", "env"):
-            texts = texts[1:]
         if not texts or state.depth >= _DEEPEST:
             return
-        said = ""
+        said, words = "", list[Word]()
         if texts[0] in _SHELLS:
             row = next((row for row, text in enumerate(texts) if text[:1] == "-" and text.endswith("c")), None)
             if row is not None and row + 1 < len(texts):
-                said = texts[row + 1]
+                said, words = texts[row + 1], [fields[row + 1].word]
             elif len([text for text in texts[1:] if text[:1] != "-"]) == 0:
-                said = "".join(_text_of_document(redirect) for redirect in command.redirects)
+                words = [one.document.body for one in command.redirects if one.document is not None]
+                said = "".join(self.text(word.parts, state) for word in words)
         elif texts[0] == "eval":
-            said = " ".join(texts[1:])
+            said, words = " ".join(texts[1:]), [one.word for one in fields[1:]]
         if not said.strip() or UNKNOWN in said.split("\n")[0].split(" ")[0]:
             return
         reading = parse(said, dialect="bash" if "bash" in texts[0] else self.dialect)
-        inner = state.branch(depth=state.depth + 1, inside=place)
+        begin = _begin_of(words[0]) if len(words) == 1 else None
+        shift = state.shift + begin if state.shift is not None and begin is not None else None
+        inner = state.branch(depth=state.depth + 1, inside=place, shift=shift)
         self.script(reading.script, inner)
 
     def substitutions(self, parts: Iterable[Part], state: _State) -> None:
@@ -382,5 +392,10 @@ def _set_positional(values: dict[str, str], arguments: Sequence[str]) -> None:
     values["#"] = str(len(arguments))
 
 
-def _text_of_document(redirect: Redirect) -> str:
-    return (redirect.document.body.literal or "") if redirect.document is not None else ""
+def _begin_of(word: Word) -> int | None:
+    """Where the text of a word begins, if all of it stands there character by character."""
+    one = word.parts[0] if len(word.parts) == 1 else None
+    if not isinstance(one, Literal):
+        return None
+    around = one.end - one.start - len(one.text)  # two single quotes belong to their literal
+    return one.start + around // 2 if around in (0, 2) else None
