@@ -30,8 +30,6 @@ Stage: build
 %files
   a b
   "c d" /e
-%labels
-  Author me
 %post -c /bin/bash
 #!/bin/bash
   cat > /x <<'EOF'
@@ -43,6 +41,8 @@ Bootstrap: docker
 From: alpine:3.20
 %files from build
   /e
+%labels
+  Author me
 %runscript
 #!/bin/sh
   exec "$@"

@@ -89,7 +89,7 @@ def changed_lines(old: bytes, new: bytes) -> set[int]:
 
 
 def words(data: bytes) -> set[bytes]:
-    return set(data.replace(b'"', b" ").split())
+    return {word.strip(b"'") for word in data.replace(b'"', b" ").split()}
 
 
 @settings(max_examples=25, deadline=None)
@@ -109,12 +109,18 @@ def test_a_fix_is_a_fix(data: bytes) -> None:
         ("pip$V install a==1", "pip$V install a==1"),
         ("bash -c 'pip install a==1'", "bash -c 'pip install a==1'"),
         ("apk add gcc", "apk add --no-cache gcc"),
+        ("pip3 install --no-cache-dir a>=1,<2 b==1 c[d]>=3", "pip3 install --no-cache-dir 'a>=1,<2' b==1 'c[d]>=3'"),
+        ("pip install --no-cache-dir a==1 > log 2>&1", "pip install --no-cache-dir a==1 > log 2>&1"),
+        ("cp a \\ \t\n    b", "cp a \\\n    b"),
+        ("echo 'a \\ \n    b'", "echo 'a \\ \n    b'"),
+        ("pacman -Sy git", "pacman -Sy --noconfirm git"),
+        ("pacman -Ss git", "pacman -Ss git"),
         ("conda create -n x a=1", "conda create -y -n x a=1\n    conda clean -afy"),
         ("if true; then conda install -y a=1; fi", "if true; then conda install -y a=1; fi"),
         ("dnf -y install gcc && \\\n    true", "dnf -y install gcc && \\\n    true"),
         ("true && \\\n    dnf -y install gcc", "true && \\\n    dnf -y install gcc\n    dnf clean all"),
     ],
-    ids=range(12),
+    ids=range(18),
 )
 def test_a_line_is_mended(given_line: str, wanted: str) -> None:
     data = f"Bootstrap: docker\nFrom: base:1\n\n%post\n    {given_line}\n"

@@ -50,7 +50,7 @@ _EXAMPLES = {
 _ENTERPRISE = ("product", "user", "regcode")
 """All of them or none: SUSE Linux Enterprise."""
 
-_OF_THE_IMAGE = ("help", "runscript", "startscript")
+_OF_THE_IMAGE = ("help", "labels", "runscript", "startscript")
 
 _NAMED = 20
 """So many stages are named at most where one is not found."""
@@ -96,12 +96,14 @@ def find_build_faults(definition: Definition, *, unsure: Container[int] = ()) ->
 def find_build_cautions(definition: Definition) -> Iterator[Caution]:
     """Sections of earlier stages that leave no trace in the image, which is the last stage's."""
     for stage in definition.stages[:-1]:
-        for name in _OF_THE_IMAGE:
-            for span in stage.script(name).spans:
+        # A `%test` runs in its own stage, with that stage's environment.
+        names = _OF_THE_IMAGE if stage.script("test").spans else (*_OF_THE_IMAGE, "environment")
+        for section in stage.sections:
+            if section.name in names and section.body.strip():
                 yield Caution(
                     id="section-of-earlier-stage",
-                    message=f"`%{name}` of an earlier stage has no effect: the last stage becomes the image",
-                    where=span,
+                    message=f"`%{section.name}` of an earlier stage has no effect: the last stage becomes the image",
+                    where=section.span,
                     hints=("move it below the last `Bootstrap:`",),
                 )
 

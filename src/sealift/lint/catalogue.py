@@ -8,6 +8,7 @@ from sealift.lint.ignores import IGNORE_RULES
 from sealift.lint.rules import (
     environment,
     gpu,
+    home,
     language,
     mpi,
     nersc,
@@ -24,8 +25,8 @@ from sealift.lint.rules import (
 from sealift.lint.values import LEVELS, Family, Rule
 
 _SUBJECTS = (
-    language, shell, unattended, environment, runscript, pinning, size, security, portability, python, gpu, mpi, nersc,
-    tested,
+    language, shell, unattended, environment, runscript, pinning, size, security, portability, home, python, gpu, mpi,
+    nersc, tested,
 )  # fmt: skip
 _FAMILIES = get_args(Family)
 

@@ -211,8 +211,8 @@ class ScriptView:
             if "-c" not in words:
                 return "sh"
             command = " ".join(words[words.index("-c") + 1 :])
-        elif self.name in _SHEBANG_SCRIPTS and self.text.startswith("#!"):
-            command = self.text[2:].split("\n")[0].strip()
+        elif self.name in _SHEBANG_SCRIPTS and self.text.lstrip(" \t").startswith("#!"):
+            command = self.text.lstrip(" \t")[2:].split("\n")[0].strip()
         else:
             return "sh"
         found = _SHELL.match(command)

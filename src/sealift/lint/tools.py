@@ -220,3 +220,9 @@ def _addresses(call: Call) -> Iterator[Field]:
     for field in call.fields:
         if re.match(r"(https?|ftp)://", field.text):
             yield field
+
+
+def told(call: Call) -> str:
+    """What a program is told: its arguments, and what it reads from here-documents, as far as it stands there."""
+    documents = [one.document.body.literal or "" for one in call.run.command.redirects if one.document is not None]
+    return "\n".join((*call.texts, *documents))

@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Iterator
 
+from sealift.lint.bases import Base
 from sealift.lint.bashisms import bashisms
 from sealift.lint.calls import OF_SHELL
 from sealift.lint.examples import UBUNTU, file, post
@@ -107,19 +108,29 @@ def _bash_in_environment(recipe: Recipe) -> Iterator[Hit]:
 
 
 def _path_overwritten(recipe: Recipe) -> Iterator[Hit]:
-    for script in recipe.image_scripts("environment"):
-        if re.search(r"\bPATH=\S*/usr/bin\b", script.text):
-            continue
+    for script in recipe.image_scripts(*ENVIRONMENT_SCRIPTS):
         for start, end, word in script.assigned("PATH"):
-            text = script.text[word.start : word.end] if word is not None else ""
+            text = script.text[word.start : word.end].strip("\"'").removeprefix("PATH=") if word is not None else ""
             if _mentions(word, "PATH"):
                 continue
-            yield script.hit(
-                start,
-                end,
-                "this `PATH` leaves out the image's own: `ls`, `env` and the rest are not found",
-                f"write: export PATH={text.strip(chr(34)).removeprefix('PATH=')}:$PATH",
-            )
+            write = f"write: export PATH={text.strip(chr(34))}:$PATH"
+            if not re.search(r"\bPATH=\S*/usr/bin\b", script.text):
+                yield script.hit(
+                    start, end, "this `PATH` leaves out the image's own: `ls`, `env` and the rest are not found", write
+                )
+            elif _folder_of(script.stage.base) and _folder_of(script.stage.base) not in text:
+                message = f"this `PATH` leaves out `{_folder_of(script.stage.base)}`, which the base put there"
+                yield script.hit(start, end, message, write, level="note")
+            break
+
+
+def _folder_of(base: Base) -> str:
+    """What the base has on its path for what it is for, as far as its name tells."""
+    if base.is_cuda:
+        return "/usr/local/cuda/bin"
+    if re.search(r"conda|mamba", base.name):
+        return "/opt/conda/bin"
+    return "/usr/local/bin" if base.is_official else ""
 
 
 def _library_path_overwritten(recipe: Recipe) -> Iterator[Hit]:
@@ -165,6 +176,79 @@ def _in_tmp(recipe: Recipe) -> Iterator[Hit]:
                         "when the image runs, the host's own /tmp lies over this one",
                         "install below /opt",
                     )
+
+
+_FOR_BUILDING = re.compile(r"cmake|spack|devtoolset|gcc|rust|cargo|/go/|maven|gradle|ninja|node|flang|llvm|nvcc|bazel")
+
+
+def _is_of_base(folder: str, base: Base) -> bool:
+    """May the base have it on its path already?"""
+    return folder == _folder_of(base) or (
+        not base.is_official and re.match(r"/opt/(conda|micromamba)/bin|/usr/local/(cuda|nvidia)", folder) is not None
+    )
+
+
+def _path_lost(recipe: Recipe) -> Iterator[Hit]:
+    stage = recipe.last
+    if stage is None or re.search(
+        r"(SINGULARITY|APPTAINER)_ENVIRONMENT|bashrc|profile|\.singularity\.d/env|/environment\b", stage.build_text
+    ):
+        return
+    later = list(stage.scripts("environment", "appenv", *RUN_SCRIPTS, *TEST_SCRIPTS))
+    text = "\n".join(script.text for script in later)
+    if re.search(r"\bPATH=|activate|\bsource\b|^\s*\.\s", text, re.MULTILINE):
+        return
+    named = {run.name for script in later for run in script.runs if run.fields and not run.is_inner}
+    for script in stage.scripts("post"):
+        for run in script.runs:
+            value = next((one.text for one in run.fields[1:] if one.text.startswith("PATH=")), "")
+            if run.name != "export" or not value or run.is_inner:
+                continue
+            for folder in value.removeprefix("PATH=").split(":"):
+                if not folder.startswith(("/opt/", "/usr/local/")) or folder.startswith("/usr/local/bin"):
+                    continue
+                words = set(re.split(r"[/_-]", folder))
+                building = _FOR_BUILDING.search(folder + "/") is not None
+                if UNKNOWN in folder or folder in text or _is_of_base(folder, stage.base) or not named:
+                    continue
+                if not (words & named or not building):
+                    continue
+                yield script.hit(
+                    run.start,
+                    run.end,
+                    f"`{folder}` is on the path while `%post` runs, and not when the image does",
+                    f"write to `%environment`: export PATH={folder}:$PATH",
+                )
+                return
+
+
+_WITHOUT_LOCALES = frozenset(
+    ("ubuntu", "debian", "python", "gcc", "golang", "node", "rust", "perl", "julia", "nvidia/cuda")
+)
+"""Bases of Debian and Ubuntu that have the locales `C`, `C.UTF-8` and `POSIX` alone."""
+
+
+def _locale_missing(recipe: Recipe) -> Iterator[Hit]:
+    stage = recipe.last
+    if stage is None or stage.base.name not in _WITHOUT_LOCALES or stage.distribution != "debian":
+        return
+    if re.search(r"locale|language-pack|conda|mamba", stage.build_text):
+        return
+    for script in stage.scripts(*ENVIRONMENT_SCRIPTS, *RUN_SCRIPTS):
+        for name in ("LC_ALL", "LANG", "LC_CTYPE"):
+            for start, end, word in script.assigned(name):
+                text = script.text[word.start : word.end] if word is not None else ""
+                found = re.search(r"\b[a-z]{2}_[A-Z]{2}(\.[A-Za-z0-9-]+)?", text)
+                if found:
+                    yield script.hit(
+                        start,
+                        end,
+                        f"the base has no locale `{found[0]}`, and `%post` does not make it",
+                        f"write: export {name}=C.UTF-8",
+                        f"or make it in `%post`: apt-get install -y locales && localedef -i "
+                        f"{found[0].partition('.')[0]} -f UTF-8 {found[0].partition('.')[0]}.UTF-8",
+                    )
+                    return
 
 
 def _frontend_kept(recipe: Recipe) -> Iterator[Hit]:
@@ -313,6 +397,41 @@ RULES: tuple[Rule, ...] = (
         bad=file(UBUNTU, environment="export PATH=/opt/app/bin"),
         good=file(UBUNTU, environment="export PATH=/opt/app/bin:$PATH"),
         look=_path_overwritten,
+    ),
+    Rule(
+        id="path-only-in-post",
+        family="portability",
+        level="warning",
+        title="A folder is added to the path in `%post` alone",
+        reason="What `%post` exports ends with it. When the image runs, the programs in that folder are not found by "
+        "their names.",
+        remedy="Write the folder to `%environment`: `export PATH=/opt/app/bin:$PATH`. Where it is only for building, "
+        "ignore the rule.",
+        bad=file(
+            UBUNTU,
+            post="mkdir -p /opt/app/bin\nexport PATH=/opt/app/bin:$PATH",
+            runscript='exec app "$@"',
+        ),
+        good=file(
+            UBUNTU,
+            post="mkdir -p /opt/app/bin",
+            environment="export PATH=/opt/app/bin:$PATH",
+            runscript='exec app "$@"',
+        ),
+        look=_path_lost,
+    ),
+    Rule(
+        id="locale-missing",
+        family="portability",
+        level="warning",
+        title="The environment names a locale that the image does not have",
+        reason="Images of Debian and Ubuntu have `C.UTF-8` and no language's own locale. With one that is missing, "
+        "perl and R complain at each start, C programs fall back to ASCII, and some Python programs stop.",
+        remedy="Write `C.UTF-8`, which is always there. Where a language's own rules are needed, install `locales` "
+        "and make it with `localedef`.",
+        bad=file(UBUNTU, environment="export LC_ALL=en_US.UTF-8"),
+        good=file(UBUNTU, environment="export LC_ALL=C.UTF-8"),
+        look=_locale_missing,
     ),
     Rule(
         id="path-below-tmp",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from sealift.lint.examples import CUDA, file, post
 from sealift.lint.recipe import Recipe
-from sealift.lint.tools import downloads, installs, listed
+from sealift.lint.tools import downloads, installs, listed, told
 from sealift.lint.values import Hit, Rule
 from sealift.shell.follow import UNKNOWN
 
@@ -72,6 +72,7 @@ def _unofficial(recipe: Recipe) -> Iterator[Hit]:
 
 
 def _stubs(recipe: Recipe) -> Iterator[Hit]:
+    yield from _stubs_linked(recipe)
     for script in recipe.image_scripts("environment", "runscript"):
         for start, end, word in script.assigned("LD_LIBRARY_PATH"):
             text = script.text[word.start : word.end] if word is not None else ""
@@ -83,6 +84,25 @@ def _stubs(recipe: Recipe) -> Iterator[Hit]:
                     end,
                     f"`{found[0]}` holds a {kind} libcuda, which is found before the host's driver",
                     "leave this folder out here; for linking it is needed in `%post` alone",
+                )
+
+
+def _stubs_linked(recipe: Recipe) -> Iterator[Hit]:
+    for script in recipe.image_scripts("post", "appinstall"):
+        if re.search(r"\b(rm|unlink)\s[^\n]*(libcuda|ld\.so\.conf\.d)", script.text):
+            continue  # for linking alone
+        for call in script.calls:
+            operands = [one.text for one in call.operands()]
+            source, target = (operands[0], operands[-1]) if len(operands) > 1 else ("", "")
+            links = call.name in ("ln", "cp") and re.search(r"stubs/libcuda\.so", source) and "stubs" not in target
+            listed_there = any(
+                "ld.so.conf" in (one.target.literal or "") for one in call.run.command.redirects
+            ) and re.search(r"/stubs\b", told(call))
+            if links or listed_there:
+                yield call.hit(
+                    "the loader finds the stub libcuda when the image runs: where it comes before the host's driver, "
+                    "no GPU is found",
+                    "give the folder to the linker alone: LIBRARY_PATH=/usr/local/cuda/lib64/stubs in `%post`",
                 )
 
 

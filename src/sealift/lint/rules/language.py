@@ -538,7 +538,8 @@ RULES: tuple[Rule, ...] = (
         "warning",
         "section-of-earlier-stage",
         "A section of an earlier stage has no effect",
-        "Only the last stage becomes the image: `%runscript`, `%help` and `%startscript` of the others are dropped.",
+        "Only the last stage becomes the image: `%runscript`, `%environment`, `%labels` and `%help` of the others are "
+        "dropped.",
         "Move it below the last `Bootstrap:`.",
         UBUNTU
         + 'Stage: build\n\n%runscript\n    exec echo "$@"\n\n'

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator
 
 from sealift.deffile.characters import short
+from sealift.lint.calls import Call
 from sealift.lint.ends import end_of_life
 from sealift.lint.examples import CONDA, PYTHON, ROCKY, UBUNTU, post
 from sealift.lint.recipe import Recipe
-from sealift.lint.tools import actions, conda_unpinned, downloads, installs, listed, pip_unpinned
+from sealift.lint.tools import actions, conda_unpinned, downloads, installs, listed, pip_unpinned, told
 from sealift.lint.values import Hit, Rule
 from sealift.shell.follow import UNKNOWN
 
@@ -51,8 +52,8 @@ def _untagged(recipe: Recipe) -> Iterator[Hit]:
 
 def _example_tag(name: str) -> str:
     tags = {
-        "ubuntu": "24.04", "debian": "bookworm-20250203-slim", "python": "3.12.7-slim-bookworm", "alpine": "3.21.3",
-        "rockylinux": "9.3", "almalinux": "9.5", "fedora": "42", "nvidia/cuda": "12.6.3-runtime-ubuntu24.04",
+        "ubuntu": "24.04", "debian": "bookworm-20250203-slim", "python": "3.12.7-slim-bookworm", "alpine": "3.22.1",
+        "rockylinux": "9.3", "almalinux": "9.5", "fedora": "43", "nvidia/cuda": "12.6.3-runtime-ubuntu24.04",
         "continuumio/miniconda3": "24.9.2-0", "condaforge/miniforge3": "24.9.2-0", "centos": "7.9.2009",
     }  # fmt: skip
     return f"{name}:{tags.get(name, 'VERSION')}"
@@ -89,7 +90,7 @@ def _pip_unpinned(recipe: Recipe) -> Iterator[Hit]:
             names = pip_unpinned(one)
             if names:
                 yield one.call.hit(
-                    f"pip installs {listed(names)} in whatever version is the newest that day",
+                    f"{one.tool} installs {listed(names)} in whatever version is the newest that day",
                     f"give each a version: {_plain(names[0])}==VERSION",
                     "or keep them in a file with hashes: pip install --require-hashes -r requirements.txt",
                 )
@@ -162,6 +163,12 @@ def _moving_branch(recipe: Recipe) -> Iterator[Hit]:
                 "name a tag: git clone --branch v1.2.3 --depth 1 ADDRESS",
                 "or a commit, behind the clone: git checkout 0123abc…",
             )
+        for call in script.calls:
+            if call.name == "git" and "submodule" in call.texts[:4] and "update" in call.texts and call.has("--remote"):
+                yield call.hit(
+                    "`--remote` takes each submodule as its branch is that day, not as the repository says",
+                    "leave it out: git submodule update --init --recursive",
+                )
 
 
 _CLONE_VALUES = frozenset(
@@ -209,6 +216,11 @@ def _upgrade(recipe: Recipe) -> Iterator[Hit]:
                 )
 
 
+_ROCKER = re.compile(
+    r"rocker/(r-ver|rstudio|tidyverse|verse|geospatial|shiny|shiny-verse|binder|ml|ml-verse|cuda):\d+\.\d+\.\d+"
+)
+
+
 def _r_unpinned(recipe: Recipe) -> Iterator[Hit]:
     for stage in recipe.stages:
         dated = re.search(
@@ -218,7 +230,9 @@ def _r_unpinned(recipe: Recipe) -> Iterator[Hit]:
         for call in stage.calls:
             if call.name not in ("R", "Rscript", "install2.r", "r", "littler") or dated:
                 continue
-            text = " ".join(call.texts)
+            text = told(call)
+            if _ROCKER.match(stage.base.text) and not re.search(r"repos|BiocManager|biocLite|install_github", text):
+                continue  # these images take CRAN's packages as of one day
             if call.name == "install2.r" or re.search(
                 r"\binstall\.packages\s*\(|BiocManager::install\s*\(|\bbiocLite\s*\(|install_github\s*\(", text
             ):
@@ -232,6 +246,99 @@ def _r_unpinned(recipe: Recipe) -> Iterator[Hit]:
                     "'https://packagemanager.posit.co/cran/2025-03-01')",
                     "or by version: remotes::install_version('NAME', '1.2.3')",
                 )
+
+
+def _language_unpinned(recipe: Recipe) -> Iterator[Hit]:
+    for stage in recipe.stages:
+        found: dict[str, tuple[Call, list[str]]] = {}
+        for call in stage.calls:
+            names = _newest(call)
+            if names:
+                found.setdefault(call.name, (call, []))[1].extend(names)
+        for name, (call, names) in found.items():
+            tool, example = _VERSIONED[name]
+            yield call.hit(
+                f"{tool} installs {listed(names)} in whatever version is the newest that day",
+                "give each a version: " + example,
+            )
+
+
+_VERSIONED = {
+    "npm": ("npm", "npm install -g NAME@1.2.3"),
+    "yarn": ("yarn", "yarn global add NAME@1.2.3"),
+    "cargo": ("cargo", "cargo install NAME --version 1.2.3 --locked"),
+    "go": ("go", "go install EXAMPLE.ORG/NAME@v1.2.3"),
+    "gem": ("gem", "gem install NAME -v 1.2.3"),
+    "cpanm": ("cpanm", "cpanm NAME@1.23"),
+    "cpan": ("cpan", "cpanm NAME@1.23"),
+    "julia": ("Julia", 'Pkg.add(name="NAME", version="1.2.3"), or a Manifest.toml and Pkg.instantiate()'),
+    "uv": ("uv", "uv tool install NAME==1.2.3"),
+    "pipx": ("pipx", "pipx install NAME==1.2.3"),
+}
+
+
+def _newest(call: Call) -> list[str]:
+    """What a package manager of a language would install in the newest version."""
+    if call.name == "julia":
+        added = re.findall(r"\bPkg\.add\(\s*(?:\[([^\]]*)\]|\"([^\"]+)\"\s*\))", told(call))
+        said = " ".join("".join(pair) for pair in added)
+        return re.findall(r"[A-Za-z]\w*", said) if "://" not in said else []
+    operands = [one.text for one in call.operands(_LANGUAGE_VALUES.get(call.name, ()))]
+    if not operands or UNKNOWN in "".join(operands):
+        return []
+    verb, names = operands[0], operands[1:]
+    names = [name for name in names if not name.startswith((".", "/", "~")) and "://" not in name]
+    match call.name:
+        case "npm" | "yarn":
+            if operands[:2] == ["global", "add"]:
+                verb, names = "add", names[1:]
+            return [name for name in names if "@" not in name[1:]] if verb in ("install", "i", "add") else []
+        case "cargo":
+            fixed = call.has("--version", "--vers", "--rev", "--tag", "--path", "--git")
+            return [name for name in names if "@" not in name] if verb == "install" and not fixed else []
+        case "go":
+            return [name for name in names if name.endswith("@latest")] if verb == "install" else []
+        case "gem":
+            fixed = call.has("-v", "--version")
+            return [name for name in names if ":" not in name and not fixed] if verb == "install" else []
+        case "cpanm" | "cpan":
+            names = [name for name in operands if not name.startswith((".", "/", "~")) and "://" not in name]
+            fixed = call.has("--installdeps")
+            return [name for name in names if not fixed and not re.search(r"[@~]|\.(tar|zip)", name)]
+        case "uv" | "pipx":
+            verbs = operands[:2] == ["tool", "install"] if call.name == "uv" else verb == "install"
+            names = names[1:] if call.name == "uv" else names
+            return [name for name in names if "=" not in name and "@" not in name] if verbs else []
+    return []
+
+
+_LANGUAGE_VALUES = {
+    "npm": frozenset(("--prefix", "--registry")),
+    "cargo": frozenset(("--root", "--features", "-F", "--branch", "--registry", "-j", "--jobs", "--target", "--profile",
+                        "--bin", "--version", "--vers")),
+    "gem": frozenset(("-v", "--version", "-n", "--bindir", "-i", "--install-dir")),
+    "cpanm": frozenset(("-l", "-L", "--local-lib", "--local-lib-contained", "--mirror")),
+    "uv": frozenset(("--python", "-p", "--with", "--index-url", "--index")),
+    "pipx": frozenset(("--python", "--pip-args", "--index-url", "-i")),
+}  # fmt: skip
+"""Options whose value is the next argument."""
+
+
+def _archive_of_hub(recipe: Recipe) -> Iterator[Hit]:
+    for stage in recipe.stages:
+        if stage.base.agent == "shub":
+            yield stage.hit_header(
+                "bootstrap",
+                "Singularity Hub takes no images since 2021: its bases get no updates, and nobody can make them anew",
+                "take an image of a registry: Bootstrap: docker, From: ubuntu:24.04",
+            )
+        elif stage.base.agent == "library" and not stage.stage.key("library") and "://" not in stage.stage.source:
+            yield stage.hit_header(
+                "bootstrap",
+                "Apptainer knows no library until somebody names one: elsewhere the build ends at once",
+                "take an image of a registry: Bootstrap: docker, From: ubuntu:24.04",
+                "or say which library: Library: https://library.sylabs.io",
+            )
 
 
 RULES = (
@@ -354,6 +461,34 @@ RULES = (
             "Bootstrap: docker\nFrom: r-base:4.4.2\n",
         ),
         look=_r_unpinned,
+    ),
+    Rule(
+        id="language-packages-unpinned",
+        family="pinning",
+        level="warning",
+        title="npm, cargo, go, gem, cpan, Julia, uv or pipx installs the newest version",
+        reason="Without a version, these take the newest there is: next month's build has other programs, and may not "
+        "build at all.",
+        remedy="Give every program a version: `npm install -g NAME@1.2.3`, `cargo install NAME --version 1.2.3`, "
+        "`go install ADDRESS@v1.2.3`, `gem install NAME -v 1.2.3`, `cpanm NAME@1.23`, `uv tool install NAME==1.2.3`. "
+        "Or install from a lock file: `npm ci`, `Pkg.instantiate()`.",
+        bad=post("npm install -g yarn"),
+        good=post("npm install -g yarn@1.22.22"),
+        look=_language_unpinned,
+    ),
+    Rule(
+        id="base-not-of-a-registry",
+        family="pinning",
+        level="warning",
+        title="The base comes from Singularity Hub or from a library",
+        reason="Singularity Hub is an archive since 2021: nothing in it is mended or made anew. `library` needs a "
+        "server that Apptainer does not know by itself: where nobody set one up, the build ends with `remote has no "
+        "library client`.",
+        remedy="Take the same system from a registry: `Bootstrap: docker` and `From: ubuntu:24.04`. Where it must be a "
+        "library, name it in the header, as in `Library: https://library.sylabs.io`.",
+        bad=post("echo ok", "Bootstrap: shub\nFrom: vsoch/hello-world:1.0\n"),
+        good=post("echo ok", UBUNTU),
+        look=_archive_of_hub,
     ),
     Rule(
         id="pip-upgraded",

@@ -2,100 +2,17 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Iterator
 
 from sealift.deffile.characters import short
-from sealift.lint.calls import Call
 from sealift.lint.examples import UBUNTU, file, post
-from sealift.lint.paths import folders_of, inside
-from sealift.lint.recipe import RUN_SCRIPTS, TEST_SCRIPTS, Recipe, ScriptView
+from sealift.lint.recipe import RUN_SCRIPTS, TEST_SCRIPTS, Recipe
 from sealift.lint.tools import downloads
 from sealift.lint.values import Hit, Rule
 from sealift.shell.follow import UNKNOWN
 
 _HOST_HOME = re.compile(r"^(/(home|Users|root|global|work|mnt|data)/|/scratch|/gpfs|/lustre|/pscratch|/project|/nfs|~)")
-_PRIVATE = re.compile(r"^(/root|~)(/(?P<name>[^/]+))?")
-_PROGRAMS = (".local", ".cargo", ".rustup", ".julia", ".nvm", ".pyenv", ".pixi", ".TinyTeX", ".sdkman")
-"""Hidden folders that hold programs; the others hold settings and caches."""
-
-
-def _home(recipe: Recipe) -> Iterator[Hit]:
-    for stage in recipe.stages:
-        for script in stage.scripts("post", "appinstall"):
-            removed = [
-                _as_root(one.text).rstrip("/*") for call in script.calls if call.name == "rm" for one in call.operands()
-            ]
-            seen: set[str] = set()
-            folders = folders_of(script)
-            for call in script.calls:
-                for one in _targets(call, folders.get(call.run.pipe, "")):
-                    path = _as_root(one)
-                    found = _PRIVATE.match(path)
-                    name = (found["name"] or "") if found else ""
-                    if found is None or not name or (name.startswith(".") and name not in _PROGRAMS):
-                        continue
-                    if any(gone and inside(path, gone) for gone in removed if gone.startswith("/root")):
-                        continue
-                    if name in seen or UNKNOWN in name:
-                        continue
-                    seen.add(name)
-                    yield call.hit(
-                        f"`{short(path)}` lies in root's home, which other users may not enter, "
-                        "and over which engines lay the user's own",
-                        "install below /opt, which is everybody's",
-                    )
-
-
-def _as_root(path: str) -> str:
-    return "/root" + path[1:] if path == "~" or path.startswith("~/") else path
-
-
-def _targets(call: Call, folder: str) -> Iterator[str]:
-    """Where a command installs or unpacks something that stays."""
-    texts = call.texts
-    match call.name:
-        case "git" if "clone" in texts[:6]:
-            operands = [one.text for one in call.operands(("-b", "--branch", "--depth", "-c", "-j", "-o"))]
-            name = posixpath.basename((operands[1:2] or [""])[0].rstrip("/")).removesuffix(".git")
-            said = (operands[2:3] or [""])[0]
-            target = posixpath.normpath(posixpath.join(folder, said or name))
-            # What is cloned somewhere may be built there and installed elsewhere; what runs from there is named again.
-            if said.startswith(("/", "~")):
-                yield said
-            elif re.search(
-                rf"(/root|~|\$HOME|\$\{{HOME\}})/{re.escape(posixpath.basename(target))}\b", _run_text(call.script)
-            ):
-                yield target
-        case "mkdir":
-            yield from (one.text for one in call.operands(("-m",)) if one.text.startswith(("/", "~")))
-        case "sh" | "bash":
-            if texts and re.search(r"(?i)(conda|mamba|forge)", texts[0] + " ".join(texts[:2])):
-                prefix = call.value("-p")
-                if prefix and prefix != "bashrc":
-                    yield prefix
-        case "configure" | "cmake" | "meson" | "make" | "pip" | "pip3" | "conda" | "mamba":
-            for text in texts:
-                named = re.match(
-                    r"(?:--prefix|-DCMAKE_INSTALL_PREFIX(?::PATH)?|PREFIX|DESTDIR|prefix|--target|--root)=(.+)", text
-                )
-                if named:
-                    yield named[1]
-            prefix = call.value("-p", "--target", "-t") if call.name in ("pip", "pip3", "conda", "mamba") else None
-            if prefix and call.name in ("conda", "mamba"):
-                yield prefix
-        case "tar":
-            yield from filter(None, [call.value("-C", "--directory")])
-        case "unzip":
-            yield from filter(None, [call.value("-d")])
-        case _:
-            if re.search(r"(?i)(miniconda|miniforge|mambaforge|anaconda).*\.sh$", call.program.text):
-                yield from filter(None, [call.value("-p")])
-
-
-def _run_text(script: ScriptView) -> str:
-    return "\n".join(one.text for one in script.stage.scripts("environment", *RUN_SCRIPTS))
 
 
 def _native(recipe: Recipe) -> Iterator[Hit]:
@@ -243,20 +160,6 @@ RULES: tuple[Rule, ...] = (
         look=_other_architecture,
         site="any",
         facts={"node.architecture": "arm64"},
-    ),
-    Rule(
-        id="installed-in-home",
-        family="portability",
-        level="warning",
-        title="Something is installed in root's home",
-        reason="`/root` is closed to everybody but root (mode 700), and who runs the image is not root. Engines "
-        "also lay the user's own home over what the image has. It works for the one who built it, and for "
-        "nobody else.",
-        remedy="Install below /opt or /usr/local. Installers take a prefix: `-p /opt/conda`, "
-        "`CARGO_HOME=/opt/cargo`, `UV_INSTALL_DIR=/usr/local/bin`.",
-        bad=post("git clone --branch v1.0 https://example.org/app.git ~/app"),
-        good=post("git clone --branch v1.0 https://example.org/app.git /opt/app"),
-        look=_home,
     ),
     Rule(
         id="native-processor",

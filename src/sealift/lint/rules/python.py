@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from sealift.lint.calls import Call
 from sealift.lint.examples import CONDA, PYTHON, UBUNTU, file, post
 from sealift.lint.recipe import Recipe, ScriptView
-from sealift.lint.tools import installs, listed
+from sealift.lint.tools import action, installs, listed
 from sealift.lint.values import Hit, Rule
 
 _OLD = re.compile(
@@ -143,7 +143,56 @@ def _setup_py(recipe: Recipe) -> Iterator[Hit]:
                 )
 
 
+def _redirected_version(recipe: Recipe) -> Iterator[Hit]:
+    for script in recipe.scripts("post", "appinstall"):
+        for call in script.calls:
+            one = action(call)
+            if one is None or not one.installs or one.tool not in ("pip", "uv", "conda") or call.run.is_inner:
+                continue
+            found = list(_requirements_cut(script, call))
+            if found:
+                start, at, end = found[0]
+                whole, rest = script.text[start:end], script.text[at:end]
+                yield script.hit(
+                    start,
+                    end,
+                    f"the shell reads `{rest[0]}` itself: {one.tool} is told `{script.text[start:at]}` alone"
+                    + (f", and its output goes to a file `{rest[1:]}`" if rest[0] == ">" else ""),
+                    f"put quotes around it: '{whole}'",
+                    edits=tuple(
+                        edit
+                        for start, _, end in found
+                        for edit in (*script.edit(start, start, "'"), *script.edit(end, end, "'"))
+                    ),
+                )
+
+
+def _requirements_cut(script: ScriptView, call: Call) -> Iterator[tuple[int, int, int]]:
+    """`numpy>=1.24,<2`, which a shell cuts into a word and redirections: start, first redirection, end."""
+    redirects = sorted(call.run.command.redirects, key=lambda one: one.start)
+    for word in call.run.command.words:
+        end = word.end
+        for one in redirects:
+            if one.start == end and one.operator in (">", "<") and re.match(r"=?\d", one.target.literal or ""):
+                end = one.end
+        if end > word.end and re.fullmatch(r"[A-Za-z0-9][\w.-]*(\[[\w,-]*\])?", script.text[word.start : word.end]):
+            yield word.start, word.end, end
+
+
 RULES: tuple[Rule, ...] = (
+    Rule(
+        id="version-is-redirection",
+        family="python",
+        level="error",
+        title="A version's `>` or `<` is read by the shell",
+        reason="Without quotes, `numpy>=1.24` tells the shell to write what pip prints to a file `=1.24`, and tells "
+        "pip `numpy` alone. What is installed is the newest version, and what pip says is not seen.",
+        remedy="Put quotes around each requirement: `'numpy>=1.24,<2'`.",
+        bad=post("pip install --no-cache-dir -c pins.txt scipy>=1.10", PYTHON),
+        good=post("pip install --no-cache-dir -c pins.txt 'scipy>=1.10'", PYTHON),
+        look=_redirected_version,
+        fixes=True,
+    ),
     Rule(
         id="pip-on-managed-python",
         family="python",

@@ -9,14 +9,17 @@ from sealift.deffile.characters import short
 from sealift.lint.calls import OF_SHELL, PRINTERS, Call
 from sealift.lint.examples import UBUNTU, file
 from sealift.lint.recipe import RUN_SCRIPTS, Recipe, ScriptView
+from sealift.lint.tools import actions
 from sealift.lint.values import Hit, Rule
 from sealift.shell.follow import UNKNOWN
 from sealift.shell.values import Parameter, Simple
 from sealift.shell.walk import commands
 
+_OF_APPS = {"apprun": {"make", "rm", "cp", "tee", "ls"}}
+
 
 def _drops_arguments(recipe: Recipe) -> Iterator[Hit]:
-    for script in recipe.image_scripts("runscript"):
+    for script in recipe.image_scripts("runscript", "apprun"):
         if script.interpreter not in ("sh", "bash", "dash", "ash") or script.reading.faults:
             continue
         if re.search(r"\$(\{?[@*#1-9]|\{[#!]?[@*1-9])|\bshift\b|\bgetopts\b|BASH_ARGV", script.text):
@@ -24,13 +27,19 @@ def _drops_arguments(recipe: Recipe) -> Iterator[Hit]:
         programs = [
             call for call in script.calls if call.name not in PRINTERS and not call.run.depth and not call.run.is_inner
         ]
+        if script.name == "apprun" and len(programs) > 1:
+            continue  # a small program of its own, which need not take any
         programs = [
-            call for call in programs if call.name not in OF_SHELL | {"cd", "mkdir", "export", "conda", "module"}
+            call
+            for call in programs
+            if call.name
+            not in OF_SHELL | {"cd", "mkdir", "export", "conda", "module"} | _OF_APPS.get(script.name, set())
         ]
         if programs:
             last = programs[-1]
+            how = f"run --app {script.app}" if script.app else "run"
             yield last.hit(
-                "what people write behind `run IMAGE` goes nowhere",
+                f"what people write behind `{how} IMAGE` goes nowhere",
                 f'pass it on: exec {last.name} … "$@"',
             )
 
@@ -120,7 +129,97 @@ def _writes_into_image(recipe: Recipe) -> Iterator[Hit]:
                 )
 
 
+_INSTALL_ELSEWHERE = ("--user", "--target", "-t", "--prefix", "--root", "-e", "--editable")
+
+
+def _installs_at_run_time(recipe: Recipe) -> Iterator[Hit]:
+    built = recipe.last.build_text if recipe.last is not None else ""
+    for script in recipe.image_scripts(*RUN_SCRIPTS):
+        for one in actions(script.calls):
+            if one.tool in ("apt", "yum", "zypper", "apk") and (one.installs or one.verb in ("update", "upgrade")):
+                yield one.call.hit(
+                    f"`{one.call.name} {one.verb}` each time that the image runs, as an ordinary user, in an image "
+                    "that cannot be written: it fails",
+                    "move it to `%post`",
+                    level="error",
+                )
+            elif one.tool in ("pip", "uv") and one.installs and not one.call.has(*_INSTALL_ELSEWHERE):
+                if one.call.program.text.startswith(("$", ".", "~")) or re.search(r"venv", script.text):
+                    continue  # an environment that lies elsewhere
+                yield one.call.hit(
+                    f"`{one.call.name} install` each time that the image runs: in an image that cannot be written it "
+                    "fails, or fills the user's ~/.local",
+                    "move it to `%post`",
+                )
+        for call in script.calls:
+            if call.name == "npx" and re.search(rf"npm\s[^\n]*\b{re.escape((*call.texts, '?')[0])}\b", built):
+                continue  # it is there
+            if call.name in ("uvx", "npx") or (call.name in ("uv", "pipx") and call.texts[:2] == ("tool", "run")):
+                yield call.hit(
+                    f"`{call.name}` downloads its program when the image runs: compute nodes may have no way out, and "
+                    "every run may get another version",
+                    "install it in `%post`, with its version",
+                )
+
+
+def _data_of_tmp(recipe: Recipe) -> Iterator[Hit]:
+    stage = recipe.last
+    if stage is None:
+        return
+    made = {
+        path
+        for script in stage.scripts("post")
+        for path in re.findall(r"(?<![\w/.])(?:/var)?/tmp/[\w.-]+", script.text)
+    }
+    for script in stage.scripts(*RUN_SCRIPTS):
+        if re.search(r"mktemp|mkdir|touch|>\s*/(var/)?tmp|TMPDIR", script.text):
+            continue
+        for call in script.calls:
+            for one in call.fields:
+                found = re.search(r"(?<![\w/.])(?:/var)?/tmp/[\w.-]+", one.text)
+                if found and found[0] in made:
+                    yield call.hit_field(
+                        one,
+                        f"what `%post` left in `{found[0]}` is not in the image: the host's own /tmp lies over it",
+                        "put it below /opt in `%post`, and name that place here",
+                    )
+                    break
+
+
 RULES: tuple[Rule, ...] = (
+    Rule(
+        id="installs-at-run-time",
+        family="portability",
+        level="warning",
+        title="`%runscript` installs something",
+        reason="The image cannot be written when it runs, and who runs it is not root, so package managers fail. "
+        "What installs into the user's home instead is done anew by each rank of a job, from nodes that may have no "
+        "way to the internet, and brings another version every time.",
+        remedy="Install in `%post`, with versions.",
+        bad=file(UBUNTU, runscript='pip install numpy==2.1.3\nexec python3 /opt/app/main.py "$@"'),
+        good=file(UBUNTU, runscript='exec python3 /opt/app/main.py "$@"'),
+        look=_installs_at_run_time,
+    ),
+    Rule(
+        id="data-below-tmp",
+        family="portability",
+        level="warning",
+        title="`%runscript` needs a file that `%post` left below /tmp",
+        reason="While the image is built and while it runs, the host's own /tmp lies over the image's. What `%post` "
+        "wrote there is on the building machine, or gone, and not in the image.",
+        remedy="Write it below /opt.",
+        bad=file(
+            UBUNTU,
+            post="cp /usr/share/misc/table /tmp/table",
+            runscript='exec /opt/app/main --table /tmp/table "$@"',
+        ),
+        good=file(
+            UBUNTU,
+            post="cp /usr/share/misc/table /opt/table",
+            runscript='exec /opt/app/main --table /opt/table "$@"',
+        ),
+        look=_data_of_tmp,
+    ),
     Rule(
         id="writes-into-image",
         family="portability",

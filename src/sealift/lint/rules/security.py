@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from sealift.deffile.characters import short
-from sealift.lint.calls import Call
 from sealift.lint.examples import UBUNTU, file, post
-from sealift.lint.recipe import Recipe
-from sealift.lint.tools import action, downloads
+from sealift.lint.recipe import RUN_SCRIPTS, Recipe, ScriptView
+from sealift.lint.tools import Download, action, downloads
 from sealift.lint.values import Hit, Rule
 from sealift.shell.follow import UNKNOWN
 
@@ -41,30 +41,28 @@ _SECRET_FILES = re.compile(
 
 def _pipe_to_shell(recipe: Recipe) -> Iterator[Hit]:
     for script in recipe.scripts("pre", "setup", "post", "appinstall"):
-        by_pipe: dict[int, list[str]] = {}
-        for call in script.calls:
-            by_pipe.setdefault(call.run.pipe, []).append(call.name)
-        for one in downloads(script.calls):
-            call = one.call
-            row = by_pipe.get(call.run.pipe, [])
-            if (
-                one.to_stdout
-                and call.run.place + 1 < call.run.pipe_length
-                and _INTERPRETERS & set(row[call.run.place + 1 :])
-            ) or (one.to_stdout and _is_argument_of_shell(script.text, call.run.start)):
-                yield _to_shell(call, one.url)
+        for one in _run_unseen(script):
+            yield one.call.hit(
+                f"what `{short(one.url)}` answers that day is run as root, unseen",
+                "download it to a file, check its sum, run it: echo 'SHA256  install.sh' | sha256sum -c",
+            )
+
+
+def _run_unseen(script: ScriptView) -> Iterator[Download]:
+    """Downloads that go to an interpreter straight away."""
+    by_pipe: dict[int, list[str]] = {}
+    for call in script.calls:
+        by_pipe.setdefault(call.run.pipe, []).append(call.name)
+    for one in downloads(script.calls):
+        run = one.call.run
+        behind = set(by_pipe.get(run.pipe, [])[run.place + 1 :]) if run.place + 1 < run.pipe_length else set()
+        if one.to_stdout and (_INTERPRETERS & behind or _is_argument_of_shell(script.text, run.start)):
+            yield one
 
 
 def _is_argument_of_shell(text: str, start: int) -> bool:
     """Does the command stand in `sh -c "$(…)"`, `bash <(…)` or `eval "$(…)"`?"""
     return _SHELL_AROUND.search(text[max(0, start - 80) : start]) is not None
-
-
-def _to_shell(call: Call, url: str) -> Hit:
-    return call.hit(
-        f"what `{short(url)}` answers that day is run as root, unseen",
-        "download it to a file, check its sum, run it: echo 'SHA256  install.sh' | sha256sum -c",
-    )
 
 
 def _plain_http(recipe: Recipe) -> Iterator[Hit]:
@@ -97,8 +95,11 @@ def _is_local(url: str) -> bool:
 def _unchecked(recipe: Recipe) -> Iterator[Hit]:
     for stage in recipe.stages:
         for script in stage.scripts("post", "appinstall"):
+            told = {one.field for one in _run_unseen(script)}  # of these, another rule says more
             found = [
-                one for one in downloads(script.calls) if not re.search(r"\.(gpg|asc|key|pub|list|repo)$", one.url)
+                one
+                for one in downloads(script.calls)
+                if not re.search(r"\.(gpg|asc|key|pub|list|repo)$", one.url) and one.field not in told
             ]
             if found and not _CHECKS.search(script.text):
                 yield found[0].call.hit(
@@ -129,10 +130,23 @@ def _tls_off(recipe: Recipe) -> Iterator[Hit]:
                 off = "ssl_verify"
             elif call.name == "npm" and re.search(r"strict-ssl[= ]false", " ".join(call.texts)):
                 off = "strict-ssl"
+            elif call.name in ("apt-get", "apt") and re.search(
+                r"(?i)verify-(peer|host)=(false|0|no)\b", " ".join(call.texts)
+            ):
+                off = "Verify-Peer"
+            elif call.name in ("git", "ssh", "scp", "rsync", "sftp") and re.search(
+                r"(?i)StrictHostKeyChecking[= ]\"?no\b",
+                " ".join((*call.texts, call.variable("GIT_SSH_COMMAND") or "")),
+            ):
+                off = "StrictHostKeyChecking=no"
             if off:
                 yield call.hit(
-                    f"`{off}` switches the check of certificates off: anybody on the way can give another file",
-                    "install `ca-certificates`, or fetch the server's own certificate, and leave the check on",
+                    f"`{off}` switches the check of who answers off: anybody on the way can give another file"
+                    if off.startswith("Strict")
+                    else f"`{off}` switches the check of certificates off: anybody on the way can give another file",
+                    "write the server's key to known_hosts, from where it publishes it"
+                    if off.startswith("Strict")
+                    else "install `ca-certificates`, or fetch the server's own certificate, and leave the check on",
                 )
         for run in script.runs:
             said = [(one.name, one.value.literal if one.value else "") for one in run.command.assignments]
@@ -236,7 +250,9 @@ def _setup(recipe: Recipe) -> Iterator[Hit]:
 
 def _setup_writes_host(recipe: Recipe) -> Iterator[Hit]:
     for script in recipe.scripts("setup"):
+        moved = False
         for call in script.calls:
+            moved |= call.name in ("cd", "pushd")
             if call.name not in (
                 "mkdir",
                 "cp",
@@ -263,6 +279,14 @@ def _setup_writes_host(recipe: Recipe) -> Iterator[Hit]:
                 )
                 continue
             wrong = [one for one in operands if re.match(r"/(?!tmp|dev)\w", one.text)]
+            if not wrong and not moved and call.name in ("mkdir", "touch", "tee"):
+                beside = [one for one in operands if re.match(r"(\./)?\w", one.text) and UNKNOWN not in one.text]
+                if beside:
+                    yield call.hit(
+                        f"`{short(beside[0].text)}` is made on the host, in the folder in which one builds",
+                        f"write: ${{APPTAINER_ROOTFS}}/{short(beside[0].text)}, or move the line to `%post`",
+                        level="warning",
+                    )
             if wrong and UNKNOWN not in wrong[0].text[:1]:
                 yield call.hit(
                     f"`{short(wrong[0].text)}` is a path of the host here, not of the image",
@@ -270,7 +294,38 @@ def _setup_writes_host(recipe: Recipe) -> Iterator[Hit]:
                 )
 
 
+_OPEN_SERVER = re.compile(
+    r"(?:NotebookApp|ServerApp|IdentityProvider)\.(?:token|password)=(?:[\"']{2})?$"
+    r"|--disable-authentication\b|--auth[= ]none\b"
+    r"|--auth-none=1\b|-SecurityTypes[= ]None\b"
+)
+
+
+def _open_server(recipe: Recipe) -> Iterator[Hit]:
+    for script in recipe.image_scripts(*RUN_SCRIPTS):
+        for call in script.calls:
+            words = [*call.texts, *map(" ".join, pairwise(call.texts))]
+            found = next((text for text in words if _OPEN_SERVER.search(text)), "")
+            if found:
+                yield call.hit(
+                    f"`{short(found)}` lets everybody on the machine in: what they type runs under the user's name",
+                    "leave it out: the server then prints an address with a token",
+                )
+
+
 RULES = (
+    Rule(
+        id="open-server",
+        family="security",
+        level="warning",
+        title="A server is started without a password",
+        reason="Compute and login nodes are shared: everybody there reaches every port. Whoever opens a notebook or a "
+        "desktop without a password runs commands as the user who started it, with all their files.",
+        remedy="Leave the token on, or make a password for each start.",
+        bad=file(UBUNTU, startscript='exec jupyter lab --no-browser --ServerApp.token= "$@"'),
+        good=file(UBUNTU, startscript='exec jupyter lab --no-browser "$@"'),
+        look=_open_server,
+    ),
     Rule(
         id="secret-in-file",
         family="security",

@@ -49,7 +49,12 @@ def _bash_in_sh(recipe: Recipe) -> Iterator[Hit]:
         distribution = script.stage.distribution
         if distribution in ("redhat", "suse", "arch"):
             continue
-        found = list(bashisms(script.reading.script, ash=distribution == "alpine"))
+        found = [
+            one
+            for one in bashisms(script.reading.script, ash=distribution == "alpine")
+            # Of `source activate`, the rule for conda says what to write instead.
+            if distribution != "debian" or not re.match(r"source\s+activate\b", script.text[one[0] :])
+        ]
         if found:
             start, end, _ = found[0]
             kinds = list(dict.fromkeys(what for _, _, what in found))
@@ -78,6 +83,39 @@ def _bash_hint(script: ScriptView) -> str:
     if script.name in ("post", "appinstall"):
         return "write: %post -c /bin/bash"
     return f"write `#!/bin/bash` directly below `{script.shown}`, or use what every shell knows"
+
+
+_BLANKS_BEHIND = re.compile(r"(?<!\\)(?:\\\\)*\\([ \t]+)\n")
+
+
+def _continued(recipe: Recipe) -> Iterator[Hit]:
+    for script in recipe.scripts(*_ALL):
+        if script.interpreter not in ("sh", "bash", "dash", "ash"):
+            continue
+        blanks = [
+            (piece.start, piece.end) for piece in script.reading.pieces if piece.kind in ("comment", "here-document")
+        ]
+        for found in _BLANKS_BEHIND.finditer(script.text):
+            place = found.start(1) - 1
+            if any(start <= place < end for start, end in blanks) or _is_quoted(script, place):
+                continue
+            yield script.hit(
+                place,
+                found.end(1),
+                "a blank stands behind the backslash: the command ends here, and the next line is one of its own",
+                "end the line with the backslash",
+                edits=script.edit(found.start(1), found.end(1), ""),
+            )
+
+
+def _is_quoted(script: ScriptView, place: int) -> bool:
+    """Does the character stand in quotes, where such a line end means nothing?"""
+    return any(
+        part.start <= place < part.end and getattr(part, "quote", "") in ("'", '"')
+        for command in commands(script.reading.script)
+        for word in words(command)
+        for part in word.parts
+    )
 
 
 def _dockerfile(recipe: Recipe) -> Iterator[Hit]:
@@ -182,6 +220,20 @@ RULES: tuple[Rule, ...] = (
         bad=post("if true; then\n    echo yes"),
         good=post("if true; then\n    echo yes\nfi"),
         look=_syntax,
+    ),
+    Rule(
+        id="blank-behind-backslash",
+        family="shell",
+        level="error",
+        title="A blank stands behind the backslash that continues a line",
+        reason="A backslash continues a line only where it is the line's last character. With a blank behind it, the "
+        "command ends there with a lone blank as its last argument, and the next line is run as a command: mostly one "
+        "that is not found.",
+        remedy="Remove the blanks at the end of the line.",
+        bad=post("cp /etc/hosts \\ \n    /opt/hosts"),
+        good=post("cp /etc/hosts \\\n    /opt/hosts"),
+        look=_continued,
+        fixes=True,
     ),
     Rule(
         id="dockerfile-word",

@@ -185,6 +185,7 @@ _TAKERS = ("rm", "mv", "find", "unlink", "shred", "gunzip", "bunzip2", "unxz", "
 
 
 def _downloads_left(recipe: Recipe) -> Iterator[Hit]:
+    yield from _archives_left(recipe)
     for script in recipe.image_scripts("post", "appinstall"):
         folders = folders_of(script)
         later = [call for call in script.calls if call.name in _TAKERS]
@@ -209,6 +210,38 @@ def _downloads_left(recipe: Recipe) -> Iterator[Hit]:
                     f"the downloaded `{name}` stays in the image",
                     f"remove it when it is unpacked or installed: rm {name}",
                     "or download it below /tmp, which is not a part of the image",
+                )
+
+
+def _archives_left(recipe: Recipe) -> Iterator[Hit]:
+    """Archives that `%files` brings and `%post` unpacks."""
+    stage = recipe.last
+    if stage is None:
+        return
+    for script in stage.scripts("post"):
+        folders = folders_of(script)
+        for copy in stage.host_copies:
+            name = posixpath.basename(copy.source)
+            target = copy.destination or f"/{copy.source}"
+            path = target if _ARCHIVES.search(target) else posixpath.join(target, name)
+            if (
+                not re.search(r"\.(tar(\.\w+)?|tgz|tbz2?|txz|zip)$", name)
+                or UNKNOWN in path
+                or any(inside(path, folder) for folder in _NOT_OF_THE_IMAGE)
+            ):
+                continue
+            unpacks = any(
+                call.name in ("tar", "unzip") and any(posixpath.basename(text) == name for text in call.texts)
+                for call in script.calls
+            )
+            gone = any(
+                call.name in _TAKERS and _takes_away(call, path, folders.get(call.run.pipe)) for call in script.calls
+            )
+            if unpacks and not gone:
+                yield recipe.hit_at(
+                    copy.span,
+                    f"`{name}` is unpacked, and stays in the image as well",
+                    f"remove it when it is unpacked: rm {path}",
                 )
 
 
@@ -286,7 +319,42 @@ def _devel_base(recipe: Recipe) -> Iterator[Hit]:
     )
 
 
+def _unused_stages(recipe: Recipe) -> Iterator[Hit]:
+    taken: set[str] = set()
+    known: set[str] = set()
+    for stage in recipe.stages:
+        names = {group.from_stage for group in stage.stage.files if group.from_stage}
+        if names - known or any(UNKNOWN in name for name in (*names, stage.stage.name)):
+            return  # of a name that is not there, another rule says so
+        taken |= names
+        known.add(stage.stage.name)
+    for stage in recipe.stages[:-1]:
+        if stage.stage.bootstrap and stage.stage.name not in taken:
+            yield stage.hit_header(
+                "bootstrap",
+                "no later stage takes anything from this one: it is built, and thrown away",
+                "name it, Stage: build, and copy from it below the last `Bootstrap:`: %files from build",
+                "or leave the stage out",
+            )
+
+
 RULES = (
+    Rule(
+        id="unused-stage",
+        family="size",
+        level="warning",
+        title="A stage is built and thrown away",
+        reason="Only the last stage becomes the image. What an earlier one made comes into it with `%files from NAME` "
+        "alone; without such a section the whole stage is work for nothing, and mostly a sign of a name that was "
+        "forgotten.",
+        remedy="Give the stage a name, `Stage: build`, and copy what is needed: `%files from build`. Or leave it out.",
+        bad=UBUNTU + "Stage: build\n\n%post\n    touch /opt/app\n\n" + UBUNTU + "\n%post\n    echo ok\n",
+        good=UBUNTU
+        + "Stage: build\n\n%post\n    touch /opt/app\n\n"
+        + UBUNTU
+        + "\n%files from build\n    /opt/app /opt/app\n",
+        look=_unused_stages,
+    ),
     Rule(
         id="apt-lists-left",
         family="size",
@@ -356,8 +424,8 @@ RULES = (
         title="apk's index stays in the image",
         reason="`apk add` keeps the index of the repositories below /var/cache/apk.",
         remedy="Write `apk add --no-cache`; it needs no `apk update` before.",
-        bad=post("apk add gcc=13.2.1_git20231014-r0", "Bootstrap: docker\nFrom: alpine:3.21.3\n"),
-        good=post("apk add --no-cache gcc=13.2.1_git20231014-r0", "Bootstrap: docker\nFrom: alpine:3.21.3\n"),
+        bad=post("apk add gcc=13.2.1_git20231014-r0", "Bootstrap: docker\nFrom: alpine:3.22.1\n"),
+        good=post("apk add --no-cache gcc=13.2.1_git20231014-r0", "Bootstrap: docker\nFrom: alpine:3.22.1\n"),
         look=_apk_cache,
         fixes=True,
     ),
@@ -365,9 +433,10 @@ RULES = (
         id="download-left",
         family="size",
         level="warning",
-        title="A downloaded archive or installer stays in the image",
-        reason="What was unpacked or installed is in the image twice: once packed.",
-        remedy="Remove it in `%post`, or download it below /tmp, which is not a part of the image.",
+        title="An archive or installer stays in the image",
+        reason="What was unpacked or installed is in the image twice: once packed. That goes for what `%post` "
+        "downloads, and for archives that `%files` brings.",
+        remedy="Remove it in `%post` when it is unpacked, or download it below /tmp, which is not in the image.",
         bad=post(
             """
             cd /opt

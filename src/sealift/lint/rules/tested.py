@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from sealift.deffile.characters import short
 from sealift.lint.examples import UBUNTU, file
-from sealift.lint.recipe import Recipe, StageView
+from sealift.lint.recipe import Recipe, ScriptView, StageView
 from sealift.lint.values import Hit, Rule
+from sealift.shell.values import If, Line, Simple
 
 
 def _has(stage: StageView, *names: str) -> bool:
@@ -54,14 +56,78 @@ def _no_labels(recipe: Recipe) -> Iterator[Hit]:
     )
 
 
+_SAYS = frozenset(("echo", "printf", "true", ":", "date", "export"))
+
+
 def _weak_test(recipe: Recipe) -> Iterator[Hit]:
     for script in recipe.image_scripts("test"):
+        lines = script.reading.script.lines
+        if script.reading.faults or not lines or not _is_plain(script):
+            continue
         names = {run.name for run in script.runs if run.fields}
-        if names and names <= {"echo", "true", "printf", ":", "date", "export"} and not script.reading.faults:
+        if names and names <= _SAYS:
             yield script.hit_heading(
                 "this `%test` cannot fail: it runs nothing of the image",
                 "run the program on something small, and compare what it says",
             )
+        elif _only_says(lines[-1]) and not _stops(script):
+            yield script.hit_heading(
+                "this `%test` cannot fail: its last line only prints, and `%test` goes on where a command fails",
+                "write as the first line of `%test`: set -e",
+                "and where something is wrong: exit 1",
+            )
+
+
+def _is_plain(script: ScriptView) -> bool:
+    return script.interpreter in ("sh", "bash", "dash", "ash")
+
+
+_STOPS = re.compile(r"\bset\s+-\w*e|\bset\s+-o\s+errexit|\bexit\b|\btrap\b|\bfalse\b|\bexec\b")
+
+
+def _stops(script: ScriptView) -> bool:
+    """May it end before its last line?"""
+    return re.match(r"\s*#!\S*sh\s+-\w*e", script.text) is not None or _STOPS.search(script.text) is not None
+
+
+def _only_says(line: Line) -> bool:
+    """Does it end well whatever was before?"""
+    last = line.pipelines[-1]
+    command = last.commands[-1]
+    if isinstance(command, If):
+        bodies = [body for _, body in command.branches] + ([command.otherwise] if command.otherwise else [])
+        return all(body.lines and _only_says(body.lines[-1]) for body in bodies)
+    alone = len(line.pipelines) == 1 or line.operators[-1] == "||"
+    return alone and isinstance(command, Simple) and bool(command.words) and command.words[0].literal in _SAYS
+
+
+_PREPARE = frozenset(
+    ("echo", "printf", "export", "cd", "set", "true", ":", "exit", "return", ".", "source", "date", "mkdir", "cat",
+     "unset", "local", "mktemp", "rm", "trap", "umask", "sleep", "kill", "wait", "ulimit", "module")
+)  # fmt: skip
+
+
+def _ignored_failures(recipe: Recipe) -> Iterator[Hit]:
+    for script in recipe.image_scripts("test"):
+        if not _is_plain(script) or script.reading.faults or _stops(script):
+            continue
+        lines = script.reading.script.lines
+        if _only_says(lines[-1]):
+            continue  # it cannot fail at all
+        for line in lines[:-1]:
+            command = line.pipelines[-1].commands[-1]
+            calls = [call for call in script.calls if call.run.command == command]
+            name = calls[0].name if calls else ""
+            if calls and name not in _PREPARE and "||" not in line.operators and line.terminator != "&":
+                last = lines[-1]
+                yield script.hit(
+                    line.start,
+                    line.end,
+                    f"where this fails, the test goes on, and passes if its last line does, "
+                    f"`{short(script.text[last.start : last.end].strip().splitlines()[-1])}`",
+                    "write as the first line of `%test`: set -e",
+                )
+                break
 
 
 def _label_expansion(recipe: Recipe) -> Iterator[Hit]:
@@ -99,12 +165,26 @@ RULES: tuple[Rule, ...] = (
         id="test-cannot-fail",
         family="tested",
         level="warning",
-        title="The `%test` tests nothing",
-        reason="It prints, and ends well whatever the image holds.",
-        remedy="Run the program on something small, and let the test end with an error where the answer is wrong.",
+        title="The `%test` cannot fail",
+        reason="It runs nothing of the image, or ends with a line that only prints. `%test` goes on where a command "
+        "fails, and its last line decides: `echo OK` is always well.",
+        remedy="Run the program on something small. Write `set -e` as the first line, so that the first command that "
+        "fails ends the test.",
         bad=file(UBUNTU, test="echo it works"),
         good=file(UBUNTU, test='test "$(/opt/app/main 2 2)" = 4'),
         look=_weak_test,
+    ),
+    Rule(
+        id="test-goes-on",
+        family="tested",
+        level="warning",
+        title="Only the last line of `%test` decides",
+        reason="`%post` stops at the first command that fails; `%test` does not. It passes where its last command ends "
+        "well, whatever failed before.",
+        remedy="Write `set -e` as the first line of `%test`, or join the commands with `&&`.",
+        bad=file(UBUNTU, test="/opt/app/main --selftest\n/opt/app/main --version"),
+        good=file(UBUNTU, test="set -e\n/opt/app/main --selftest\n/opt/app/main --version"),
+        look=_ignored_failures,
     ),
     Rule(
         id="label-not-expanded",

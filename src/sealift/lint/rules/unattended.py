@@ -8,8 +8,8 @@ from itertools import pairwise
 
 from sealift.lint.calls import Call
 from sealift.lint.examples import CONDA, ROCKY, UBUNTU, file, post
-from sealift.lint.recipe import Recipe
-from sealift.lint.tools import action, actions, installs
+from sealift.lint.recipe import Recipe, ScriptView
+from sealift.lint.tools import PIP_ITSELF, action, actions, installs
 from sealift.lint.values import Edit, Hit, Rule
 
 
@@ -39,6 +39,7 @@ def _yum_without_yes(recipe: Recipe) -> Iterator[Hit]:
     for script in recipe.scripts("post", "appinstall"):
         if re.search(r"(?i)assumeyes", script.text):
             continue
+        yield from _pacman_asks(script)
         for one in actions(script.calls):
             call = one.call
             flags: tuple[str, ...] = ("-y", "--assumeyes")
@@ -62,6 +63,19 @@ def _yum_without_yes(recipe: Recipe) -> Iterator[Hit]:
                 f"write: {call.name} {one.verb} -y …",
                 edits=call.insert_behind(one.verb_field, " -y"),
             )
+
+
+def _pacman_asks(script: ScriptView) -> Iterator[Hit]:
+    for call in script.calls:
+        verb = call.texts[0] if call.texts else ""
+        asks = re.fullmatch(r"-[SRU][a-z]*", verb) and not re.search("[silgpw]", verb[2:])
+        if call.name != "pacman" or not asks or call.has("--noconfirm") or _says_yes(call):
+            continue
+        yield call.hit(
+            f"`pacman {verb}` asks, and nobody answers: the build stops there",
+            f"write: pacman {verb} --noconfirm …",
+            edits=call.insert_behind(call.fields[0], " --noconfirm"),
+        )
 
 
 def _conda_without_yes(recipe: Recipe) -> Iterator[Hit]:
@@ -148,6 +162,8 @@ def _frontend_missing(recipe: Recipe) -> Iterator[Hit]:
 
 
 _HIDERS = frozenset(("true", ":", "echo", "printf"))
+_FILTERS = frozenset(("tee", "tail", "head", "grep", "cat", "awk", "sed", "sort"))
+"""What ends well whatever comes before it in a pipe, as `grep` does where it finds a line."""
 
 
 def _hidden_failures(recipe: Recipe) -> Iterator[Hit]:
@@ -155,14 +171,63 @@ def _hidden_failures(recipe: Recipe) -> Iterator[Hit]:
         for call, following in pairwise(script.calls):
             if following.run.operator != "||" or following.name not in _HIDERS or following.run.start < call.run.end:
                 continue
-            one = action(call)
-            installs_it = (one is not None and one.installs) or (call.name == "make" and "install" in call.texts)
-            if installs_it or call.name == "wget" or (call.name == "git" and "clone" in call.texts):
+            if _matters(call) or call.name == "wget":
                 yield call.hit(
                     f"`|| {following.name}` hides it when this fails: the build ends well, and the image lacks "
                     "something",
                     "leave it out: `%post` stops at the first command that fails",
                 )
+        if script.name == "post":
+            yield from _hidden_by_settings(script)
+            yield from _hidden_by_pipes(script)
+
+
+def _matters(call: Call) -> bool:
+    """Does the image lack something where this fails?"""
+    one = action(call)
+    names = {field.text for field in one.packages} if one is not None else set[str]()
+    return (
+        (one is not None and one.installs and not (names and names <= PIP_ITSELF))
+        or (call.name == "make" and "install" in call.texts)
+        or (call.name == "git" and "clone" in call.texts)
+    )
+
+
+def _hidden_by_settings(script: ScriptView) -> Iterator[Hit]:
+    off: Call | None = None
+    for call in script.calls:
+        if call.name == "set" and not call.run.is_inner:
+            if re.search(r"(^| )\+[a-z]*e|\+o errexit", " ".join(call.texts)):
+                off = call if call.run.certain else None
+            elif re.search(r"(^| )-[a-z]*e|-o errexit", " ".join(call.texts)):
+                off = None
+        elif off is not None and _matters(call):
+            yield off.hit(
+                "from here on `%post` goes on where a command fails: the build ends well, and the image lacks "
+                "something",
+                "leave it out; where one command may fail, say so behind it: COMMAND || true",
+            )
+            return
+
+
+def _hidden_by_pipes(script: ScriptView) -> Iterator[Hit]:
+    if "pipefail" in script.text:
+        return
+    rows: dict[int, list[Call]] = {}
+    for call in script.calls:
+        rows.setdefault(call.run.pipe, []).append(call)
+    for row in rows.values():
+        last = row[-1]
+        if len(row) > 1 and last.run.place + 1 == last.run.pipe_length and last.name in _FILTERS:
+            for call in row[:-1]:
+                if _matters(call) and call.run.place < last.run.place and "||" not in call.run.operator:
+                    yield call.hit(
+                        f"of a pipe the last command counts, `{last.name}`: where this fails, the build goes on, and "
+                        "the image lacks something",
+                        "write it without the pipe: > FILE 2>&1",
+                        "or under bash: %post -c /bin/bash, and first of all: set -o pipefail",
+                    )
+                    break
 
 
 def _sudo(recipe: Recipe) -> Iterator[Hit]:
@@ -207,9 +272,9 @@ RULES: tuple[Rule, ...] = (
         level="warning",
         title="A failed installation is hidden",
         reason="`%post` stops at the first command that fails, so that an image is whole or is not there. Behind "
-        "`|| true` an installation may fail, today or when a mirror is down, and nobody sees it before the "
-        "program is missing.",
-        remedy="Leave `|| true` out. What may be missing is better asked for: `if command -v NAME; then …`.",
+        "`|| true`, in a pipe before `tee`, and below `set +e`, an installation may fail, today or when a mirror is "
+        "down, and nobody sees it before the program is missing.",
+        remedy="Leave out what hides it. What may be missing is better asked for: `if command -v NAME; then …`.",
         bad=post("apt-get update\napt-get install -y --no-install-recommends gcc || true\nrm -rf /var/lib/apt/lists/*"),
         good=post("apt-get update\napt-get install -y --no-install-recommends gcc\nrm -rf /var/lib/apt/lists/*"),
         look=_hidden_failures,
@@ -231,9 +296,9 @@ RULES: tuple[Rule, ...] = (
         id="yum-without-yes",
         family="shell",
         level="error",
-        title="yum, dnf or zypper asks, and nobody answers",
+        title="yum, dnf, zypper or pacman asks, and nobody answers",
         reason="Without `-y` they ask whether to go on, take no answer for a no, and the build fails.",
-        remedy="Write `-y` behind the verb.",
+        remedy="Write `-y` behind the verb; for pacman, `--noconfirm`.",
         bad=post("dnf install gcc-11.5.0\ndnf clean all", ROCKY),
         good=post("dnf install -y gcc-11.5.0\ndnf clean all", ROCKY),
         look=_yum_without_yes,
