@@ -8,7 +8,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from sealift.errors import UsageError
@@ -104,7 +104,25 @@ def _refuse(words: list[str], verb: str) -> None:
 
 
 def _print(value: dict[str, Any]) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    print(json.dumps(value, indent=2))
+
+
+def _say(lines: Iterable[str]) -> None:
+    """Courses may be anybody's: nothing of them may speak to the terminal."""
+    from sealift.cli.faults import use_colour
+    from sealift.cli.findings import safe
+
+    colour = use_colour(sys.stdout)
+    shown = [safe(line, keep="\t") for line in lines]
+    print("\n".join(_painted(line) if colour else line for line in shown), flush=True)
+
+
+_COLOURS = {"✓": "\033[32m", "✗": "\033[1;31m", "·": "\033[2m"}
+
+
+def _painted(line: str) -> str:
+    start = _COLOURS.get(line.lstrip()[:1])
+    return f"{start}{line}\033[0m" if start else line
 
 
 # What there is, and how far one is
@@ -117,7 +135,7 @@ def _list(options: argparse.Namespace) -> int:
     if options.json:
         _print(found.as_json())
         return 0
-    print("\n".join(_list_lines(found, introduced=not options.words)))
+    _say(_list_lines(found, introduced=not options.words))
     return 0
 
 
@@ -172,7 +190,7 @@ def _start(options: argparse.Namespace, words: list[str]) -> int:
     if options.json:
         _print({"exercise": place.exercise.name, "folder": place.folder})
         return 0
-    print("\n".join(_start_lines(place)))
+    _say(_start_lines(place))
     return 0
 
 
@@ -206,7 +224,7 @@ def _show(checked: Checked, *, as_json: bool) -> None:
     if as_json:
         _print(checked.as_json())
         return
-    print("\n".join(_check_lines(checked)), flush=True)
+    _say(_check_lines(checked))
 
 
 def _check_lines(checked: Checked) -> Iterator[str]:
@@ -282,7 +300,7 @@ def _hint(options: argparse.Namespace, words: list[str]) -> int:
     if options.json:
         _print(hinted.as_json())
         return 0
-    print("\n".join(_hint_lines(hinted)))
+    _say(_hint_lines(hinted))
     return 0
 
 
@@ -316,7 +334,9 @@ def _show_solution(solved: Solved) -> None:
     if not solved.files:
         print("this step asks for no file: its commands in README.md are the solution", file=sys.stderr)
         return
-    print(solved.differences or "your files are the same", end="" if solved.differences else "\n", flush=True)
+    from sealift.cli.findings import safe
+
+    print(safe(solved.differences, keep="\n\t").rstrip("\n") or "your files are the same", flush=True)
     print(f"written beside your work: {' '.join(solved.files)}", file=sys.stderr)
 
 

@@ -82,5 +82,10 @@ class Course:
     exercises: tuple[Exercise, ...]
 
     def find(self, word: str) -> Exercise | None:
-        """The exercise of that name or short name."""
-        return next((one for one in self.exercises if word in (one.name, one.short)), None)
+        """The exercise of that name or short name; `ex1` and `1` are `ex01`, too."""
+        return next((one for one in self.exercises if word in (one.name, one.short) or _same(word, one.short)), None)
+
+
+def _same(word: str, short: str) -> bool:
+    number = word.removeprefix("ex")
+    return number.isdecimal() and short.removeprefix("ex").isdecimal() and int(number) == int(short.removeprefix("ex"))

@@ -8,7 +8,7 @@ import re
 
 from sealift.deffile.characters import encode
 from sealift.deffile.prepare import prepare
-from sealift.errors import SealiftError
+from sealift.errors import ImageError, SealiftError
 from sealift.flows.lessons.desk import Desk, Seen, quoted
 from sealift.flows.lessons.recipes import build_line
 from sealift.learn.course import Check
@@ -22,7 +22,10 @@ def look_at_built(check: Check, desk: Desk) -> Seen:
     line = build_line(image, recipe, desk)
     if not os.path.exists(desk.path(image)):
         return Seen(right=False, seen=f"there is no `{image}` yet", remedy=(f"build it: {line}",))
-    inside = str(desk.view(image).inspection.attributes.get("deffile", ""))
+    try:
+        inside = str(desk.view(image).inspection.attributes.get("deffile", ""))
+    except ImageError as error:
+        return Seen(right=False, seen=f"`{image}` cannot be read: {error.message}", remedy=(f"build it again: {line}",))
     with open(desk.path(recipe), "rb") as file:
         data = file.read()
     wanted = {data.decode("utf-8", "surrogateescape").strip()}

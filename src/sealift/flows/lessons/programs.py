@@ -12,6 +12,8 @@ from sealift.learn.course import Check
 
 SECONDS = 60
 _LINES, _WIDTH = 6, 160
+_APPTAINERS = re.compile(r"(?m)^(\x1b\[\d*m)?INFO:.*\n?")
+"""What Apptainer says of itself."""
 
 
 def run_in_image(check: Check, desk: Desk) -> Seen:
@@ -33,8 +35,8 @@ def run_in_image(check: Check, desk: Desk) -> Seen:
         return Seen(right=False, seen="it did not end", remedy=(f"try it: {shown}",))
     except SealiftError as error:
         return Seen(right=False, seen=error.message, remedy=error.hints)
-    out, err = done.out.decode("utf-8", "replace"), done.err.decode("utf-8", "replace")
-    wrong = _wrong(check, done.code, out, out + err)
+    out, err = done.out.decode("utf-8", "replace"), _APPTAINERS.sub("", done.err.decode("utf-8", "replace"))
+    wrong = _wrong(check, done.code, out, err)
     if not wrong:
         return Seen(right=True)
     texts = (out, err, *_recipe_inside(check, desk))
@@ -66,20 +68,22 @@ def _shown_words(check: Check) -> tuple[str, ...]:
     return (*words, check.text("image"), *check.texts("command"))
 
 
-def _wrong(check: Check, code: int, out: str, both: str) -> str:
+def _wrong(check: Check, code: int, out: str, err: str) -> str:
     """What is not as it should be; empty where all is."""
+    both = out + err
     if check.fields.get("fails"):
         if code == 0:
             return f"it ended with 0, as if all were well\n{_last(both)}".rstrip()
     elif code != int(check.fields.get("code", 0)):
         return f"it ended with {code}\n{_last(both)}".rstrip()
-    if "equals" in check.fields and out.strip() != check.text("equals").strip():
-        return f"it printed:\n{_last(out)}" if out.strip() else "it printed nothing"
-    if "contains" in check.fields and not re.search(check.text("contains"), both):
-        return f"it printed:\n{_last(both)}" if both.strip() else "it printed nothing"
-    if "lacks" in check.fields and re.search(check.text("lacks"), both):
-        return f"it printed:\n{_last(both)}"
-    return ""
+    right = (
+        ("equals" not in check.fields or out.strip() == check.text("equals").strip())
+        and ("contains" not in check.fields or any(re.search(check.text("contains"), one) for one in (out, err)))
+        and ("lacks" not in check.fields or not any(re.search(check.text("lacks"), one) for one in (out, err)))
+    )
+    if right:
+        return ""
+    return f"it printed:\n{_last(both)}" if both.strip() else "it printed nothing"
 
 
 def _last(text: str) -> str:
