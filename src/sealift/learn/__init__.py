@@ -52,5 +52,5 @@ exercise.toml:
 
 A check of a step has to stay right in all later steps: the checker looks at all of them. A course brings no code: its
 commands run inside images alone, shut off from the home folder, the environment and all files but those that it binds
-from the working folder.
+from the working folder, read-only.
 """
