@@ -42,7 +42,7 @@ lint: setup
 	$(BIN)/lint-imports --no-logo
 
 docs: setup
-	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --jobs 2 -c docs/site docs build/docs
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs/site docs build/docs
 
 bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)

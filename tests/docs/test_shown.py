@@ -32,6 +32,24 @@ def test_a_profile_of_a_site_is_right(name, text):
     assert read_profile(text.encode(), file="mycluster.toml").name == "mycluster"
 
 
+ADDRESSES = sorted(
+    {
+        address
+        for text in TEXTS.values()
+        for pair in re.findall(r"<(https?:[^>]*)>|\]\((https?:[^)]*)\)", text)
+        for address in pair
+    }
+    - {""}
+)
+
+
+def test_addresses_of_other_sites_have_the_form_of_one():
+    """Whether somebody answers there is not asked: tests have no network but this machine's."""
+    host = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+"
+    assert [each for each in ADDRESSES if not re.fullmatch(rf"https://{host}(/[!-~]*)?", each)] == []
+    assert len(ADDRESSES) > 20
+
+
 def test_every_variable_is_listed():
     page = TEXTS["docs/reference/environment.md"]
     tables = (variables._FLAGS, variables._TEXTS, variables._LISTS)
