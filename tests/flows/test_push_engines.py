@@ -411,6 +411,9 @@ class TestPodmanHpc:
         (identity,) = [line.split("sha256:")[1] for line in listed.splitlines() if line.startswith("true ")]
         call("podman-hpc", "rmsqi", identity)
         call("sealift", "push", "image.sif", "podman-hpc:job:2", **env)
+        # Else the ranks do not wait for each other, and the one that fails has the other killed while it starts.
+        for rank in (0, 1):
+            (built / f"rank-{rank}").unlink()
         script = call("sealift", "job", "podman-hpc:job:2", *words, "--", "sh", "-c", inside, **env).stdout
         (built / "job.sbatch").write_bytes(script)
         number = call("sbatch", "--parsable", built / "job.sbatch", **env).stdout.decode().strip()
