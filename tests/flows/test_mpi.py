@@ -211,6 +211,30 @@ def test_ucx_without_its_variables_fails_between_user_namespaces_and_that_is_rec
     ], err
 
 
+def test_a_crash_at_the_start_under_pmix_is_known(openmpi_image: Path) -> None:
+    talk = """\
+[nid002:15027] *** Process received signal ***
+[nid002:15027] Signal: Segmentation fault (11)
+[nid002:15027] Signal code: Address not mapped (1)
+[nid002:15027] Failing at address: (nil)
+[nid002:15027] *** End of error message ***
+srun: error: nid002: task 1: Segmentation fault"""
+    (world,) = judge(
+        found(openmpi_image),
+        Wireup(model="container", pmi="pmix"),
+        read_ranks("", talk),
+        tasks=3,
+        code=139,
+        talk=talk.splitlines(),
+        alone=False,
+    )
+    assert (world.severity, world.what, world.remedy) == (
+        "error",
+        "a rank of Open MPI crashed at its start, as some do where Slurm's PMIx has fences of two kinds",
+        "export SLURM_PMIX_FENCE=tree, and try again",
+    )
+
+
 @pytest.mark.needs("gcc")
 def test_the_program_in_c_says_the_same_as_the_one_in_python(
     slurm: Slurm, as_user: AsUser, mpich_image: Path, openmpi_image: Path, tmp_path: Path

@@ -28,6 +28,11 @@ _COMPLAINTS = (
         "see what there is: srun --mpi=list",
     ),
     (
+        r"Failing at address: \(nil\)",
+        "a rank of Open MPI crashed at its start, as some do where Slurm's PMIx has fences of two kinds",
+        "export SLURM_PMIX_FENCE=tree, and try again",
+    ),
+    (
         r"GTL library is not linked",
         "MPICH_GPU_SUPPORT_ENABLED is set, and the library for GPUs is not loaded",
         "LD_PRELOAD of libmpi_gtl_cuda.so or libmpi_gtl_hsa.so, or MPICH_GPU_SUPPORT_ENABLED=0",
