@@ -95,6 +95,7 @@ highlight_language = "none"
 html_theme = "furo"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+html_favicon = "static/favicon.svg"
 html_search_scorer = str(DOCS / "site" / "scorer.js")
 html_copy_source = False
 html_show_sphinx = False

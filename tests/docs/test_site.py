@@ -124,6 +124,7 @@ def test_nothing_is_asked_of_the_network(page, address, site):
     assert [asked for asked in page.asked if not asked.startswith((address, "data:"))] == []
     loaded = page.value("performance.getEntriesByType('resource').map(each => each.name)")
     assert [name for name in loaded if not name.startswith(address)] == []
+    assert page.errors == []
 
 
 @pytest.mark.needs("chromium")
