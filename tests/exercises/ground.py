@@ -34,6 +34,10 @@ class Ground:
             text = re.sub(rf"(?m)^(From: )(?={bases})", rf"\g<1>{self.host}/library/", text)
         return text
 
+    def told(self, said: str) -> str:
+        """What a learner is told, as it is told elsewhere."""
+        return said.replace(f"{self.host}/library/", "")
+
     def translated(self, command: str, *, last: bool = False) -> str:
         """A command of a README as it is typed. With Apptainer's name where that has the same words; but it builds
         only in the last step, for it is slow at that, and an image is an image.

@@ -82,7 +82,7 @@ class Walk:
                 code, more = self.run(self.ground.translated(command, last=part.number == len(self.exercise.steps)))
                 wanted = fence.code if number == len(fence.commands) else 0
                 assert code == wanted, f"{command}\nended with {code}, not {wanted}\n{more}"
-                said += more
+                said += self.ground.told(more)
             if told is not None:
                 assert alike(told, said), f"{fence.commands}\nREADME:\n{told}\nis:\n{said}"
 

@@ -446,6 +446,16 @@ def test_a_look_at_every_save(begun: World) -> None:
     assert looked == [([False], 0), ([True, False], 6), ([True, True], 9)]
 
 
+def test_what_a_killed_process_left_is_removed(world: World) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    here = world.top / "here"
+    for pid in (ended.pid, os.getppid()):
+        (here / f"ex01-count.part-{pid}" / "tools").mkdir(parents=True)
+    begin(world.request(exercise="ex01", course=True))
+    assert sorted(path.name for path in here.iterdir()) == ["ex01-count", f"ex01-count.part-{os.getppid()}"]
+
+
 def test_a_disk_that_is_full_leaves_no_half_exercise(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(source: str, target: str) -> None:
         raise OSError(28, "No space left on device", target)

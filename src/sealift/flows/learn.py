@@ -21,7 +21,7 @@ from sealift.flows.lessons.courses import (
     OpenCourse,
     marked,
     open_course,
-    set_aside,
+    rewrite_exercise,
     write_exercise,
     write_solution,
 )
@@ -439,14 +439,7 @@ def reset(request: LearnRequest) -> Anew:
         raise UsageError(
             f"`{place.folder}` is the course itself, not a copy of yours", hints=("begin anew there: git stash",)
         )
-    # A course that cannot be copied is found before the work is moved.
-    place.opened.files(place.exercise)
-    aside = set_aside(place.folder)
-    try:
-        write_exercise(place.opened, place.exercise, place.folder)
-    except BaseException:
-        os.rename(aside, place.folder)
-        raise
+    aside = rewrite_exercise(place.opened, place.exercise, place.folder)
     progress = Progress(folder=place.folder, course=place.opened.origin)
     _keep(request, place.key, lambda _: progress)
     return Anew(place=replace(place, progress=progress), aside=aside)

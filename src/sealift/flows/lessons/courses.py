@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -9,7 +10,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sealift.errors import HostError, UsageError
+from sealift.errors import UsageError
 from sealift.learn.course import Course, Exercise
 from sealift.learn.reading import (
     COURSE_FILE,
@@ -102,8 +103,30 @@ def write_exercise(opened: OpenCourse, exercise: Exercise, folder: str) -> None:
     """
     if os.path.lexists(folder):
         raise UsageError(f"`{folder}` is there already", hints=("name another folder behind the exercise",))
+    with _prepared(opened, exercise, folder) as part:
+        os.rename(part, folder)
+
+
+def rewrite_exercise(opened: OpenCourse, exercise: Exercise, folder: str) -> str:
+    """Put the exercise as it begins in place of `folder`, which gets another name beside it; that is given back.
+
+    HostError where it cannot be done, and then all is as it was.
+    """
+    number = 1
+    while os.path.lexists(aside := f"{folder}.old-{number}"):
+        number += 1
+    with _prepared(opened, exercise, folder) as part:
+        os.rename(folder, aside)
+        os.rename(part, folder)
+    return aside
+
+
+@contextlib.contextmanager
+def _prepared(opened: OpenCourse, exercise: Exercise, folder: str) -> Iterator[str]:
+    """A folder beside `folder` with all that is to be there; gone after the block, unless it was renamed."""
     part = f"{folder}.part-{os.getpid()}"
     try:
+        _sweep_parts(folder)
         os.makedirs(part)
         source = os.path.join(opened.folder, exercise.name)
         for name in opened.files(exercise):
@@ -115,12 +138,20 @@ def write_exercise(opened: OpenCourse, exercise: Exercise, folder: str) -> None:
         note = {"course": opened.origin, "exercise": exercise.name}
         with open(os.path.join(part, MARKER), "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(json.dumps(note) + "\n")
-        os.rename(part, folder)
-    except BaseException as error:
+        yield part
+    except OSError as error:
+        raise explain_oserror(error, f"writing {folder}") from error
+    finally:
         shutil.rmtree(part, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise explain_oserror(error, f"writing {folder}") from error
-        raise
+
+
+def _sweep_parts(folder: str) -> None:
+    """Remove what processes of this host left that were killed while they prepared."""
+    above, name = os.path.split(folder)
+    for found in os.listdir(above) if os.path.isdir(above) else ():
+        pid = found.removeprefix(f"{name}.part-")
+        if pid != found and pid.isdecimal() and not os.path.exists(f"/proc/{pid}"):
+            shutil.rmtree(os.path.join(above, found), ignore_errors=True)
 
 
 def write_solution(opened: OpenCourse, path: str, target: str) -> None:
@@ -131,20 +162,6 @@ def write_solution(opened: OpenCourse, path: str, target: str) -> None:
             shutil.copyfileobj(file, out)
     except OSError as error:
         raise explain_oserror(error, f"writing {target}") from error
-
-
-def set_aside(folder: str) -> str:
-    """Give the folder another name beside it, and say which. HostError where that cannot be."""
-    number = 1
-    while os.path.lexists(aside := f"{folder}.old-{number}"):
-        number += 1
-    try:
-        os.rename(folder, aside)
-    except OSError as error:
-        raise HostError(
-            f"`{folder}` cannot be renamed: {(error.strerror or '').lower()}", hints=("is it open elsewhere?",)
-        ) from error
-    return aside
 
 
 def marked(folder: str) -> tuple[str, str, str] | None:
