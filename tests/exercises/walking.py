@@ -43,6 +43,7 @@ class Walk:
             self._promised(step, part)
             self._hints(step)
             self._solve(step)
+            self._changed(step)
             self._fences(part, before=False)
             assert self._findings(step)[0], f"{step.id} is not right when solved: {self._findings(step)[1]}"
             for check in step.checks:
@@ -68,6 +69,13 @@ class Walk:
         for name in self.opened.solution(self.exercise, step.id):
             source = Path(self.opened.folder, self.exercise.name, "solution", step.id, name)
             self._write(self.folder / name, source.read_text("utf-8"))
+
+    def _changed(self, step: Step) -> None:
+        """What was changed for a step does not bring the learner back to those before it, whatever is not built yet."""
+        _, said = self.run("sealift learn check --json")
+        looked = [(one["id"], one["right"]) for one in json.loads(said)["steps"]]
+        before = [(one.id, True) for one in self.exercise.steps[: step.number - 1]]
+        assert looked[: step.number - 1] == before, said
 
     def _fences(self, part: Part, *, before: bool) -> None:
         for fence, told in told_by(part):

@@ -25,7 +25,10 @@ from sealift.flows.learn import (
     solution,
     watch,
 )
+from sealift.flows.lessons.desk import Desk, Seen
+from sealift.flows.lessons.looking import LOOKS
 from sealift.flows.lessons.record import FILE
+from sealift.learn.course import Check
 
 EXERCISE = """\
 schema = 1
@@ -201,6 +204,42 @@ def test_each_step_in_its_turn(begun: World) -> None:
     begun.answer("2")
     assert looked() == [("one", False)]
     assert (begun.kept()["done"], begun.kept()["finished"]) == ([], True)
+
+
+def test_an_image_that_is_older_than_the_recipe_counts_where_one_is(
+    begun: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step that was right stays so until it is known to be wrong; the last one has to be right now."""
+    path = begun.course / "ex01-count" / "exercise.toml"
+    built = '[[step.check]]\nkind = "built"\nwants = "it is built"\nimage = "a.sif"\nrecipe = "a.def"\n'
+    path.write_text(path.read_text().replace('[[step]]\nid = "two"', f'{built}[[step]]\nid = "two"') + built)
+    is_new = True
+
+    def look(check: Check, desk: Desk) -> Seen:
+        return Seen(right=is_new, seen="it is old")
+
+    monkeypatch.setitem(LOOKS, "built", look)
+
+    def looked() -> list[tuple[str, list[str]]]:
+        steps = check(begun.request(at=begun.work)).steps
+        return [(one.step.id, [finding.severity for finding in one.findings]) for one in steps]
+
+    begun.answer("1")
+    is_new = False
+    assert looked() == [("one", ["ok", "error"])]
+    is_new = True
+    assert looked() == [("one", ["ok", "ok"]), ("two", ["error", "note"])]
+    begun.answer("1 2")
+    is_new = False
+    assert looked() == [("one", ["ok", "note"]), ("two", ["ok", "error"])]
+    assert begun.kept()["done"] == ["one"]
+    begun.answer("2")
+    assert looked() == [("one", ["error", "note"])]
+    begun.answer("1 2")
+    is_new = True
+    assert looked() == [("one", ["ok", "ok"]), ("two", ["ok", "ok"])]
+    is_new = False
+    assert looked() == [("one", ["ok", "note"]), ("two", ["ok", "error"])]
 
 
 def test_looking_changes_nothing_of_the_learners(begun: World) -> None:
@@ -464,3 +503,17 @@ def test_a_disk_that_is_full_leaves_no_half_exercise(world: World, monkeypatch: 
     with pytest.raises(HostError, match="the disk is full while writing"):
         begin(world.request(exercise="ex01", course=True))
     assert list((world.top / "here").iterdir()) == []
+
+
+def test_a_disk_that_is_full_does_not_cost_the_work(begun: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun.answer("mine")
+    before = files(begun.work)
+
+    def full(source: str, target: str) -> None:
+        raise OSError(28, "No space left on device", target)
+
+    monkeypatch.setattr("shutil.copyfile", full)
+    with pytest.raises(HostError, match="the disk is full while writing"):
+        reset(begun.request(at=begun.work))
+    assert files(begun.work) == before
+    assert sorted(path.name for path in begun.work.parent.iterdir()) == ["ex01-count"]

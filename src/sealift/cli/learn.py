@@ -231,10 +231,10 @@ def _check_lines(checked: Checked) -> Iterator[str]:
     *before, last = checked.steps
     for one in before:
         yield f"✓ {one.step.number}. {one.step.title}"
-        yield from (f"    {text}" for text in _left_out(one))
+        yield from (f"    · {finding.what}" for finding in one.left_out)
     if last.right and len(checked.steps) > 1:
         yield f"✓ {last.step.number}. {last.step.title}"
-        yield from (f"    {text}" for text in _left_out(last))
+        yield from (f"    · {finding.what}" for finding in last.left_out)
     else:
         yield from [""] if before else []
         yield f"{last.step.number}. {last.step.title}"
@@ -242,10 +242,6 @@ def _check_lines(checked: Checked) -> Iterator[str]:
         yield from _finding_lines(last)
     yield ""
     yield from _after(checked, last)
-
-
-def _left_out(one: LookedAt) -> Iterator[str]:
-    yield from (f"· {finding.what}" for finding in one.findings if finding.severity == "note")
 
 
 def _finding_lines(one: LookedAt) -> Iterator[str]:

@@ -206,6 +206,13 @@ class LookedAt:
     def right(self) -> bool:
         return not any(finding.severity == "error" for finding in self.findings)
 
+    @property
+    def left_out(self) -> tuple[Finding, ...]:
+        """What this host has not the means for."""
+        from sealift.flows.lessons.looking import LATER
+
+        return tuple(one for one in self.findings if one.severity == "note" and not one.what.startswith(LATER))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
@@ -265,7 +272,9 @@ def _checked(request: LearnRequest, place: Place) -> Checked:
             return Checked(place=place, steps=(LookedAt(step=step, findings=look_at(step, desk, here=here)),))
         looked: list[LookedAt] = []
         for step in place.exercise.steps:
-            looked.append(LookedAt(step=step, findings=look_at(step, desk, here=here)))
+            one = LookedAt(step=step, findings=look_at(step, desk, here=here))
+            before_others = step is not place.exercise.steps[-1]
+            looked.append(_forgiven(one) if before_others and step.id in place.progress.done else one)
             if not looked[-1].right:
                 break
     finally:
@@ -277,6 +286,24 @@ def _checked(request: LearnRequest, place: Place) -> Checked:
         return replace(_at(progress, place), done=done, finished=progress.finished or finished)
 
     return Checked(place=replace(place, progress=_keep(request, place.key, change)), steps=tuple(looked))
+
+
+def _forgiven(looked: LookedAt) -> LookedAt:
+    """A step that was right before, and has nothing against it but that the image is older than the recipe.
+
+    Who is at a later step changes the recipe for that one: it is there that the next build is missed.
+    """
+    if any(one.severity == "error" and one.id != "built" for one in looked.findings):
+        return looked
+    return replace(looked, findings=tuple(map(_postponed, looked.findings)))
+
+
+def _postponed(finding: Finding) -> Finding:
+    from sealift.flows.lessons.looking import LATER
+
+    if finding.severity != "error":
+        return finding
+    return Finding(id=finding.id, severity="note", what=LATER + finding.what)
 
 
 def watch(request: LearnRequest, wait: Callable[[], object]) -> Iterator[Checked]:

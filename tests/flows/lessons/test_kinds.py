@@ -121,7 +121,7 @@ def test_an_empty_file_is_called_so(desk):
         ({"section": "environment", "contains": "DIGITS=1"}, (True, "")),
         ({"section": "environment", "contains": "NOT"}, (False, "%environment: export DIGITS=1")),
         ({"section": "environment", "lacks": "DIGITS=."}, (False, "%environment: DIGITS=1")),
-        ({"section": "post", "contains": "x"}, (False, "%post:")),
+        ({"section": "post", "contains": "x"}, (False, "`app.def` has no %post, or nothing in it")),
         ({"section": "post", "lacks": "x"}, (True, "")),
         ({"section": "files", "lacks": "data"}, (False, "%files: data")),
         ({"section": "labels", "contains": "^Author nobody$"}, (True, "")),

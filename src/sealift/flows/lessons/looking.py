@@ -38,6 +38,10 @@ LOOKS: Mapping[str, Callable[[Check, Desk], Seen]] = {
 """A function for each of `vocabulary.KINDS`."""
 
 
+LATER = "looked at later: "
+"""Before what waits until something else is right."""
+
+
 def look_at(step: Step, desk: Desk, *, here: Callable[[str], bool]) -> tuple[Finding, ...]:
     """A finding for each check: `ok`, `error`, or `note` for what is left out here or waits for the others.
 
@@ -55,7 +59,7 @@ def _findings(step: Step, desk: Desk, here: Callable[[str], bool]) -> Iterator[F
             yield Finding(id=check.kind, severity="note", what=f"left out, for {why}: {check.wants}")
             continue
         if unreadable or (kind.image and waits):
-            yield Finding(id=check.kind, severity="note", what=f"looked at later: {check.wants}")
+            yield Finding(id=check.kind, severity="note", what=LATER + check.wants)
             continue
         try:
             seen = LOOKS[check.kind](check, desk)

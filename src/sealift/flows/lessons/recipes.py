@@ -57,9 +57,10 @@ def look_at_recipe(check: Check, desk: Desk) -> Seen:
         return Seen(right=True)
     where, part = _part(check, stage)
     if "contains" in check.fields and not re.search(check.text("contains"), part):
-        return Seen(right=False, seen=f"{where} {_said(part)}".rstrip(), texts=(text,))
+        seen = f"{where} {_said(part)}" if part.strip() else f"`{name}` has no {where.rstrip(':')}, or nothing in it"
+        return Seen(right=False, seen=seen, texts=(text,))
     if "lacks" in check.fields and (found := re.search(check.text("lacks"), part)):
-        return Seen(right=False, seen=f"{where} {_said(found[0])}".rstrip(), texts=(text,))
+        return Seen(right=False, seen=f"{where} {_said(found[0])}", texts=(text,))
     return Seen(right=True)
 
 
