@@ -364,6 +364,10 @@ def faulty() -> dict[str, Image]:
                 **wheel("nvidia-nccl-cu12", "2.27.3"),
             }
         ),
+        "nccl-on-cpu-nodes": Image(
+            content={**base("2.35"), **torch("2.14.1+cu126", "12.6"), **wheel("nvidia-nccl-cu12", "2.27.3")},
+            site="perlmutter-cpu",
+        ),
         "alpine": Image(content=alpine),
         "alpine-cscs": Image(content=of_arm(alpine), site="cscs-alps"),
         "ldconfig": Image(

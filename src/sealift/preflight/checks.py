@@ -108,7 +108,7 @@ def _how(question: Question) -> tuple[str, ...]:
         with_flags = site.texts(f"engines.{name}.{key}") if key else ()
         told.append(f"MPI: {start}" + (f", {name} {' '.join(with_flags)}" if with_flags else ""))
     nccl = site.texts(f"engines.{name}.nccl_flags")
-    if image.gpu.nccl and nccl and site.text("gpu.vendor") == "nvidia":
+    if nccl and mpi.joins_gpus(question):
         told.append(f"NCCL over several nodes: {name} {' '.join(nccl)}")
     for each in site.names_below("filesystems"):
         days = site.number(f"filesystems.{each}.purge_days")

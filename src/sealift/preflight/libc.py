@@ -26,7 +26,7 @@ def old(question: Question) -> Iterator[Finding]:
         host = site.text("mpi.host", "the host's MPI")
         what = f"{host} of {site.name}, which takes the place of the image's MPI,"
         severity = "warning" if fact.doubtful else "error"
-    elif image.gpu.nccl and site.texts(f"engines.{question.engine.name}.nccl_flags"):
+    elif mpi.joins_gpus(question) and site.texts(f"engines.{question.engine.name}.nccl_flags"):
         flags = " ".join(site.texts(f"engines.{question.engine.name}.nccl_flags"))
         what = f"what {question.engine.name} brings in with {flags}, for NCCL over several nodes,"
     if not what:

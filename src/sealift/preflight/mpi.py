@@ -111,7 +111,7 @@ def libfabric(question: Question) -> Iterator[Finding]:
 def nccl(question: Question) -> Iterator[Finding]:
     """NCCL reaches Slingshot by a plugin, which some engines bring in and some images have."""
     image, site, name = question.image, question.site, question.engine.name
-    if site.text("network.provider") != "cxi" or site.text("gpu.vendor") != "nvidia" or not image.gpu.nccl:
+    if site.text("network.provider") != "cxi" or not joins_gpus(question):
         return
     if image.gpu.nccl_plugin or site.texts(f"engines.{name}.nccl_flags") or _brought(question, "nccl"):
         return
@@ -122,6 +122,11 @@ def nccl(question: Question) -> Iterator[Finding]:
         evidence=lines(image.gpu.nccl, *question.says("network.name", "network.provider")),
         remedy="build aws-ofi-nccl in %post, against a libfabric that knows cxi",
     )
+
+
+def joins_gpus(question: Question) -> bool:
+    """Will NCCL be asked to join GPUs there?"""
+    return bool(question.image.gpu.nccl) and question.site.text("gpu.vendor") == "nvidia"
 
 
 def _brought(question: Question, word: str) -> bool:
