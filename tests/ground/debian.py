@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -55,6 +56,18 @@ def reachable() -> bool:
 def is_bookworm_amd64() -> bool:
     found = mirror()
     return found is not None and found.suite == "bookworm" and os.uname().machine == "x86_64"
+
+
+def python_version() -> str:
+    """`3.11`: that of the release's python3, whatever is installed here."""
+    found = mirror()
+    assert found is not None, "the test that wants it must need the part `mirror`"
+    with tempfile.TemporaryDirectory() as work:
+        apt = apt_with(Path(work), f"deb {found.uri} {found.suite} main\n")
+        said = subprocess.run([*apt, "--print-uris", "download", "python3"], check=True, capture_output=True, text=True)
+    version = re.search(r" python3_(\d+\.\d+)", said.stdout)
+    assert version is not None, said.stdout
+    return version[1]
 
 
 def apt_install(packages: Sequence[str]) -> None:

@@ -239,6 +239,15 @@ def good() -> dict[str, Image]:
         "a-folder-to-walk-through": Image(
             content={**base(), "opt/app/x": b""}, modes={"opt/app": 0o711}, site="frontier"
         ),
+        "jax-library-path-to-the-same-cuda": Image(
+            content={
+                **python(),
+                **toolkit("13.0.3"),
+                **wheel("jax-cuda13-plugin", "0.10.2"),
+                **wheel("nvidia-cuda-runtime", "13.0.96"),
+                **environment(PYTHONNOUSERSITE="1", LD_LIBRARY_PATH="/usr/local/cuda/lib64"),
+            }
+        ),
         "enroot": Image(
             content={
                 **python(),

@@ -33,13 +33,14 @@ def jax_library_path(question: Question) -> Iterator[Finding]:
     """JAX's wheels bring their own CUDA, and want LD_LIBRARY_PATH to lead to no other."""
     parts = question.image.gpu.of("cuda")
     path = question.image.environment.get("LD_LIBRARY_PATH", "")
-    toolkits = [part for part in parts if part.path.startswith("/usr/local/cuda")]
-    if not any(part.framework == "jax" for part in parts) or not toolkits or "/usr/local/cuda" not in path:
+    own = {part.version for part in parts if part.framework == "jax"}
+    others = [part for part in parts if part.path.startswith("/usr/local/cuda") and part.version not in own]
+    if not own or not others or "/usr/local/cuda" not in path or question.site.text("gpu.vendor") == "none":
         return
     yield Finding(
         id="python.jax-path",
         severity="warning",
         what="LD_LIBRARY_PATH leads JAX to another CUDA than the one that its wheels bring",
-        evidence=lines(f"LD_LIBRARY_PATH={path}", f"{toolkits[0].what} ({toolkits[0].path})"),
+        evidence=lines(f"LD_LIBRARY_PATH={path}", f"{others[0].what} ({others[0].path})"),
         remedy="in %environment: unset LD_LIBRARY_PATH, and begin with a base without CUDA: the wheels have it all",
     )
