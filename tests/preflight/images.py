@@ -170,6 +170,18 @@ def mpich(version: str = "3.4.3", glibc: str = "2.39") -> dict[str, Content | Fi
     }
 
 
+def mpi4py() -> dict[str, Content | File]:
+    """The wheel, in a Python that lies in /usr/local."""
+    place = "usr/local/lib/python3.12/site-packages"
+    files = {path.replace(SITE, place): content for path, content in wheel("mpi4py", "4.1.2").items()}
+    module = elf("MPI.so", needed="libmpi.so.12")
+    return {
+        **files,
+        f"{place}/mpi4py/MPI.mpich.cpython-312-x86_64-linux-gnu.so": module,
+        **environment(PYTHONNOUSERSITE="1"),
+    }
+
+
 def openmpi(version: str) -> dict[str, Content | File]:
     return {
         **base(),
@@ -202,6 +214,10 @@ def good() -> dict[str, Image]:
                 ),
             }
         ),
+        "mpi4py-by-name": Image(
+            content={**mpich(), **mpi4py(), **environment(PYTHONNOUSERSITE="1", MPI4PY_LIBMPI="libmpi.so.12")}
+        ),
+        "mpi4py-on-one-host": Image(content={**mpich(), **mpi4py()}, site="slurm"),
         "mpich-frontier": Image(content=mpich(), site="frontier"),
         "openmpi-5-slurm": Image(content=openmpi("5.0.8"), site="slurm"),
         "virtual-environment": Image(
@@ -353,6 +369,7 @@ def faulty() -> dict[str, Image]:
                 ),
             }
         ),
+        "mpi4py-by-path": Image(content={**mpich(), **mpi4py()}),
         "mpich-of-debian": Image(
             content={
                 **base(),

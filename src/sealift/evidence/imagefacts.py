@@ -16,6 +16,7 @@ from sealift.errors import ImageError
 from sealift.evidence.files import ImageFiles, files_of
 from sealift.evidence.gpu import ImageGpu, find_gpu
 from sealift.evidence.mpi import find_mpi
+from sealift.evidence.mpi4py import opened_by_path
 from sealift.evidence.opening import Form, OpenImage
 from sealift.evidence.packages import Package, find_packages
 from sealift.evidence.searching import open_file
@@ -62,6 +63,8 @@ class ImageFacts:
     mpi_users: tuple[str, ...] = ()
     mpi_fixed: tuple[str, ...] = ()
     """Those of them whose own RPATH, which comes before LD_LIBRARY_PATH, leads to the image's MPI."""
+    mpi_by_path: str = ""
+    """The image's MPI where mpi4py opens it by its path."""
     gpu: ImageGpu = field(default_factory=ImageGpu)
     wheels: Mapping[str, str] = field(default_factory=dict)
     shell: bool = True
@@ -97,6 +100,7 @@ def read_facts(image: OpenImage, environment: Mapping[str, str], *, source: str)
         mpi=mpi,
         mpi_users=(*mpi_wheels, *(path for path, _ in programs)) if mpi.libraries else mpi.static,
         mpi_fixed=tuple(path for path, fixed in programs if fixed),
+        mpi_by_path=opened_by_path(files, packages, environment),
         gpu=find_gpu(image, files, packages, environment),
         wheels=wheels,
         shell=files.file("/bin/sh") is not None,

@@ -21,6 +21,7 @@ CHECKS: tuple[Check, ...] = (
     gpu.requirement,
     mpi.wireup,
     mpi.fixed,
+    mpi.opened_by_path,
     mpi.newer_calls,
     mpi.libfabric,
     mpi.nccl,
@@ -110,6 +111,10 @@ def _how(question: Question) -> tuple[str, ...]:
     nccl = site.texts(f"engines.{name}.nccl_flags")
     if nccl and mpi.joins_gpus(question):
         told.append(f"NCCL over several nodes: {name} {' '.join(nccl)}")
+        paths = [site.text(f"engines.{name}.{key}") for key in ("library_path", "nccl_library_path")]
+        if isinstance(found, Wireup) and found.communication in ("mpi", "gpu-mpi") and all(paths):
+            merged = f"--env LD_LIBRARY_PATH={':'.join(paths)}"
+            told.append(f"both in one job: each of them sets LD_LIBRARY_PATH, and one is lost, so add {merged}")
     for each in site.names_below("filesystems"):
         days = site.number(f"filesystems.{each}.purge_days")
         if days and site.flag(f"filesystems.{each}.images", default=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -67,6 +68,24 @@ def fixed(question: Question) -> Iterator[Finding]:
         "place: each rank would be a world of its own",
         evidence=lines(", ".join(programs[:3]), *question.says("mpi.host", "mpi.model")),
         remedy=f"at the end of %post: patchelf --remove-rpath {programs[0]}; or link with -Wl,--enable-new-dtags",
+    )
+
+
+def opened_by_path(question: Question) -> Iterator[Finding]:
+    """What a program opens by its path is not exchanged by LD_LIBRARY_PATH, either."""
+    found, path = plan(question), question.image.mpi_by_path
+    if not isinstance(found, Wireup) or found.model not in ("injected", "hybrid") or not path:
+        return
+    library = question.image.mpi.library
+    name = library.soname if library else posixpath.basename(path)
+    host = question.site.text("mpi.host", "the host's MPI")
+    yield Finding(
+        id="mpi.by-path",
+        severity="error",
+        what=f"mpi4py opens the image's MPI by its path, so that {host} of {question.site.name} cannot take its "
+        "place: each rank would be a world of its own",
+        evidence=lines(f"mpi4py's wheel opens {path}", *question.says("mpi.host", "mpi.model")),
+        remedy=f"in %environment: export MPI4PY_LIBMPI={name}",
     )
 
 
