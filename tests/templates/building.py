@@ -20,11 +20,10 @@ from tests.ground import debian, layouts, services, users
 from tests.templates.cases import CASES, CUDA, UBUNTU
 
 NEEDS = ("root", "registry", "skopeo", "mmdebstrap", "mirror", "squashfuse", "apptainer", "subuid-user")
-NORMAL = {"bytecode", "headers", "static-libraries"}
-"""What `sealift size` finds in Python's packages as their makers ship them; a template leaves nothing else."""
+NORMAL = {"bytecode", "headers"}
+"""What `sealift size` finds in Python's packages and is worth its room; a template leaves nothing else."""
 VERDICTS = Path(__file__).parent / "verdicts"
 """What `sealift check` says of each image for Perlmutter's nodes with GPUs and for those without."""
-NEW_GLIBC = "2.38"
 
 Apptainer = Callable[..., subprocess.CompletedProcess[bytes]]
 
@@ -36,21 +35,32 @@ class Ground:
     """A registries.conf in which the official registry's images come from loopback."""
 
 
-def make_ground(tree: Path, registry: services.Registry, folder: Path, *, wheels: str) -> Ground:
-    """`wheels` is the address of all that pip may install."""
+def make_ground(tree: Path, registry: services.Registry, folder: Path, *, wheels: str = "") -> Ground:
+    """`wheels` is the address of all that pip may install; without, it comes to the package index as this machine."""
     config = {"Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"], "Cmd": ["/bin/bash"]}
-    settings = f"[global]\nno-index = true\nfind-links = {wheels}\n".encode()
-    layers = [tree, tar_of({"etc": None, "etc/pip.conf": settings})]
-    layout = layouts.write_layout(folder, layers, config=config)
+    layout = layouts.write_layout(folder, [tree, _pip_layer(wheels)], config=config)
     for name in (UBUNTU, CUDA):
         registry.push(layout, "latest", name)
     rule = f'[[registry]]\nprefix = "docker.io"\nlocation = "{registry.host}"\ninsecure = true\n'
     return Ground(host=registry.host, conf=rule)
 
 
-def check_by_both(name: str, ground: Ground, as_user: users.AsUser, apptainer: Apptainer) -> None:
+def _pip_layer(wheels: str) -> bytes:
+    """pip's settings, and this machine's own certificates, where it has such and they are asked for."""
+    files: dict[str, bytes | None] = {"etc": None}
+    lines = ["[global]", "disable-pip-version-check = true"]
+    bundle = os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE")
+    if wheels:
+        lines += ["no-index = true", f"find-links = {wheels}"]
+    elif bundle:
+        files["etc/machine.pem"] = Path(bundle).read_bytes()
+        lines.append("cert = /etc/machine.pem")
+    return tar_of({**files, "etc/pip.conf": ("\n".join(lines) + "\n").encode()})
+
+
+def check_by_both(name: str, ground: Ground, as_user: users.AsUser, apptainer: Apptainer) -> dict[str, Path]:
     """Each builder makes the image and runs its own %test, the other one's engine runs that again; nothing is left in
-    it that only building needs; and both images get the verdict that is expected.
+    it that only building needs; and both images get the verdict that is expected. Gives the images by their builders.
     """
     images = {builder: as_user.folder() / builder / f"{name}.sif" for builder in ("sealift", "apptainer")}
     for image in images.values():
@@ -73,6 +83,7 @@ def check_by_both(name: str, ground: Ground, as_user: users.AsUser, apptainer: A
         if os.environ.get("SEALIFT_TEST_WRITE"):
             expected.write_text(said)
         assert said == _on_this_release(expected.read_text())
+    return images
 
 
 def _build_by_both(

@@ -13,7 +13,12 @@ from tests.templates.building import Ground, make_ground
 
 
 @pytest.fixture(scope="session")
-def ground(debian_tree: Path, registry: services.Registry, session_folder: Path) -> Iterator[Ground]:
-    kept = wheels.kept({name: case.arguments for name, case in cases.CASES.items()})
-    with repositories.served(kept) as served:
+def wheelhouse() -> Path:
+    """All wheels that the templates install."""
+    return wheels.kept({name: case.arguments for name, case in cases.CASES.items()})
+
+
+@pytest.fixture(scope="session")
+def ground(debian_tree: Path, registry: services.Registry, session_folder: Path, wheelhouse: Path) -> Iterator[Ground]:
+    with repositories.served(wheelhouse) as served:
         yield make_ground(debian_tree, registry, session_folder / "template-bases", wheels=served.url)

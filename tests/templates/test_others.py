@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from sealift.flows.templates import template_names
 from tests.ground import users
+from tests.templates import wheels
 from tests.templates.building import NEEDS, Ground, check_by_both
 from tests.templates.cases import CASES
 
 
 @pytest.mark.slow
 @pytest.mark.needs(*NEEDS)
-@pytest.mark.parametrize("name", ["hello", "mpi-mpich", "mpi-openmpi", "cuda-jax"])
+@pytest.mark.parametrize("name", ["hello", "mpi-openmpi", "cuda-jax"])
 def test_by_sealift_and_by_apptainer(name: str, ground: Ground, as_user: users.AsUser, apptainer) -> None:
     check_by_both(name, ground, as_user, apptainer)
+
+
+@pytest.mark.slow
+@pytest.mark.needs(*NEEDS)
+def test_the_hosts_mpich_takes_the_place_of_the_images(
+    ground: Ground, wheelhouse: Path, as_user: users.AsUser, apptainer
+) -> None:
+    images = check_by_both("mpi-mpich", ground, as_user, apptainer)
+    folder = as_user.folder() / "host"
+    folder.mkdir()
+    (folder / "libmpi.so.12").write_bytes(wheels.hosts_mpich(wheelhouse))
+    as_user.give(folder)
+    program = "from mpi4py import MPI; print(MPI.Get_library_version().split()[2])"
+    start = ["sealift", "exec", "--bind", f"{folder}:/host"]
+    said = {
+        place: as_user([*start, "--env", f"LD_LIBRARY_PATH={place}", images["sealift"], "python", "-c", program]).stdout
+        for place in ("", "/host")
+    }
+    assert said == {"": b"3.4.3\n", "/host": b"4.1.3\n"}
 
 
 def test_none_is_missing() -> None:

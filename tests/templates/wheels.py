@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,12 +20,16 @@ CPU = "https://download.pytorch.org/whl/cpu"
 """Where PyTorch's wheels without CUDA are, for machines that have none of their own."""
 
 
+HOSTS_MPICH = "mpich==4.1.3"
+"""Stands for the MPI of a site, which takes the place of an image's."""
+
+
 def kept(wanted: Mapping[str, Mapping[str, str]]) -> Path:
     """A folder with all wheels for these templates, each with the arguments that it is built with."""
     found = debian.mirror()
     assert found is not None, "the test that wants wheels must need the part `mirror`"
     names = sorted({name for template, given in wanted.items() for name in requirements(template, given)})
-    key = hashlib.sha256("\n".join(names).encode()).hexdigest()[:12]
+    key = hashlib.sha256("\n".join([*names, HOSTS_MPICH]).encode()).hexdigest()[:12]
     target = parts.cache_folder() / f"{found.suite}-wheels-{key}"
     with session.alone("wheels"):
         if not target.exists():
@@ -48,11 +53,18 @@ def _section(text: str, name: str) -> str:
 
 
 def _bring(names: list[str], target: Path) -> None:
+    options = ["--only-binary=:all:", "--python-version", debian.python_version(), "--extra-index-url", CPU]
     with tempfile.TemporaryDirectory(dir=target.parent) as work:
         folder = Path(work) / "wheels"
-        options = ["--only-binary=:all:", "--python-version", debian.python_version(), "--extra-index-url", CPU]
-        subprocess.run(
-            [sys.executable, "-m", "pip", "download", "--quiet", "--retries=1", *options, "-d", str(folder), *names],
-            check=True,
-        )
+        download = [sys.executable, "-m", "pip", "download", "--quiet", "--retries=1", *options, "-d", str(folder)]
+        subprocess.run([*download, *names], check=True)
+        subprocess.run([*download, "--no-deps", HOSTS_MPICH], check=True)
         os.replace(folder, target)
+
+
+def hosts_mpich(kept: Path) -> bytes:
+    """The library of the MPICH that stands for a site's."""
+    (found,) = kept.glob(f"{HOSTS_MPICH.replace('==', '-')}-*.whl")
+    with zipfile.ZipFile(found) as wheel:
+        (name,) = (name for name in wheel.namelist() if name.endswith("/lib/libmpi.so.12"))
+        return wheel.read(name)
