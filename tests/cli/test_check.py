@@ -56,6 +56,7 @@ def test_the_verdict_as_json(here: Path, capsys: pytest.CaptureFixture[str]) -> 
         "engine": "apptainer",
         "runs": True,
         "sentence": "app runs on polaris with apptainer",
+        "fits": [],
         "before": [],
         "how": [],
         "unknown": [],

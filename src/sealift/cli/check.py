@@ -65,9 +65,12 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def lines_of(verdict: Verdict) -> Iterator[str]:
-    from sealift.cli.findings import finding_lines
+    from sealift.cli.findings import MARKS, finding_lines
 
     yield verdict.sentence
+    if verdict.runs and verdict.fits:
+        yield ""
+        yield from (f"{MARKS['ok']} {line}" for line in verdict.fits)
     for finding in verdict.findings:
         yield ""
         yield from finding_lines(finding)
@@ -86,6 +89,7 @@ def _json(verdict: Verdict) -> dict[str, Any]:
         "engine": verdict.engine,
         "runs": verdict.runs,
         "sentence": verdict.sentence,
+        "fits": list(verdict.fits),
         "before": list(verdict.before),
         "how": list(verdict.how),
         "unknown": list(verdict.unknown),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sealift.core.finding import Finding
 from sealift.core.mpi import Wireup
 from sealift.preflight import gpu, libc, mpi, permissions, platform, python, storage
+from sealift.preflight.fits import fits
 from sealift.preflight.question import Check, Question
 
 CHECKS: tuple[Check, ...] = (
@@ -45,14 +46,15 @@ CHECKS: tuple[Check, ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """`before` is what to type first, the best way first; `how` tells how it is started there; `unknown` what could not
-    be judged, for the profile does not say it.
+    """`fits` are reasons why it runs, where it does; `before` is what to type first, the best way first; `how` tells
+    how it is started there; `unknown` what could not be judged, for the profile does not say it.
     """
 
     image: str
     site: str
     engine: str
     findings: tuple[Finding, ...] = ()
+    fits: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
     how: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
@@ -88,6 +90,7 @@ def judge(question: Question) -> Verdict:
         site=question.site.name,
         engine=question.engine.name,
         findings=tuple(found),
+        fits=tuple(fits(question)),
         before=platform.ways_in(question) or platform.fetched(question),
         how=_how(question),
         unknown=_unknown(question),
@@ -133,7 +136,5 @@ def _unknown(question: Question) -> tuple[str, ...]:
     nvidia = site.text("gpu.vendor") == "nvidia"
     wanted["gpu.driver"] = cuda and nvidia
     wanted["gpu.capability"] = nvidia and bool(cuda or image.gpu.code)
-    found = mpi.plan(question)
-    swapped = isinstance(found, Wireup) and found.model in ("injected", "hybrid")
-    wanted["libc.minimum"] = swapped
+    wanted["libc.minimum"] = mpi.exchanged(question)
     return tuple(key for key, asks in wanted.items() if asks and site.fact(key) is None)

@@ -128,12 +128,12 @@ def _minor(question: Question, newest: Part, parts: Iterable[Part]) -> Finding:
 
 def _covered(question: Question, capability: str) -> str:
     """Has every framework and program with code of its own machine code for this GPU? Empty where nothing is known."""
-    known = _known_code(question)
+    known = known_code(question)
     answers = {cuda.covers(code, capability) for _, code, _ in known} if capability else set()
     return "code" if answers == {"code"} else ""
 
 
-def _known_code(question: Question) -> list[tuple[str, GpuCode, str]]:
+def known_code(question: Question) -> list[tuple[str, GpuCode, str]]:
     """Whose code, what code, and how it is known: read from the libraries, else by PyTorch's own list."""
     found = [
         (owner, code, "read from its libraries")
@@ -156,7 +156,7 @@ def capability(question: Question) -> Iterator[Finding]:
     if question.site.text("gpu.vendor") != "nvidia" or not version_numbers(theirs)[1:]:
         return
     told = False
-    for owner, code, how in _known_code(question):
+    for owner, code, how in known_code(question):
         covered = cuda.covers(code, theirs)
         needs_ptx = covered == "ptx" and _is_minor(question)
         if covered == "no" or needs_ptx:

@@ -19,10 +19,9 @@ def old(question: Question) -> Iterator[Finding]:
     fact = site.fact("libc.minimum")
     if fact is None or not image.mpi.glibc or version_numbers(image.mpi.glibc) >= version_numbers(fact.shown):
         return
-    found = mpi.plan(question)
     what = ""
     severity: Severity = "note"
-    if isinstance(found, Wireup) and found.model in ("injected", "hybrid"):
+    if mpi.exchanged(question):
         host = site.text("mpi.host", "the host's MPI")
         what = f"{host} of {site.name}, which takes the place of the image's MPI,"
         severity = "warning" if fact.doubtful else "error"

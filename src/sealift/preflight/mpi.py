@@ -57,8 +57,8 @@ def _pmi_key(library: MpiLibrary) -> str:
 
 def fixed(question: Question) -> Iterator[Finding]:
     """The host's MPI takes the place of the image's by LD_LIBRARY_PATH, which a program's RPATH goes before."""
-    found, programs = plan(question), question.image.mpi_fixed
-    if not isinstance(found, Wireup) or found.model not in ("injected", "hybrid") or not programs:
+    programs = question.image.mpi_fixed
+    if not programs or not exchanged(question):
         return
     host = question.site.text("mpi.host", "the host's MPI")
     yield Finding(
@@ -73,8 +73,8 @@ def fixed(question: Question) -> Iterator[Finding]:
 
 def opened_by_path(question: Question) -> Iterator[Finding]:
     """What a program opens by its path is not exchanged by LD_LIBRARY_PATH, either."""
-    found, path = plan(question), question.image.mpi_by_path
-    if not isinstance(found, Wireup) or found.model not in ("injected", "hybrid") or not path:
+    path = question.image.mpi_by_path
+    if not path or not exchanged(question):
         return
     library = question.image.mpi.library
     name = library.soname if library else posixpath.basename(path)
@@ -91,8 +91,8 @@ def opened_by_path(question: Question) -> Iterator[Finding]:
 
 def newer_calls(question: Question) -> Iterator[Finding]:
     """Programs that were built with a newer MPICH than the host's may ask for calls that it has not."""
-    found, library = plan(question), question.image.mpi.library
-    if not isinstance(found, Wireup) or found.model not in ("injected", "hybrid") or library is None:
+    library = question.image.mpi.library
+    if library is None or not exchanged(question):
         return
     wanted = question.site.text("mpi.version")
     if library.implementation == "mpich" and version_numbers(library.version)[:2] > version_numbers(wanted)[:2] > ():
@@ -141,6 +141,12 @@ def nccl(question: Question) -> Iterator[Finding]:
         evidence=lines(image.gpu.nccl, *question.says("network.name", "network.provider")),
         remedy="build aws-ofi-nccl in %post, against a libfabric that knows cxi",
     )
+
+
+def exchanged(question: Question) -> bool:
+    """Does the host's MPI take the place of the image's?"""
+    found = plan(question)
+    return isinstance(found, Wireup) and found.model in ("injected", "hybrid")
 
 
 def joins_gpus(question: Question) -> bool:
