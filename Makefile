@@ -3,7 +3,7 @@ BIN := .venv/bin
 # Extra arguments: `make test-fast ARGS="-k merge"`, `make bench ARGS="--only cold"`.
 ARGS ?=
 
-.PHONY: help setup demo docs test test-fast lint bench parity templates clean
+.PHONY: help setup demo docs test test-fast lint bench parity clean
 
 help:
 	@echo "make setup      .venv with the sealift command, and the system packages it wants"
@@ -15,7 +15,6 @@ help:
 	@echo "make bench      the table beside Apptainer"
 	@echo "make parity     the same definition files built by Apptainer and by Sealift: docs/parity.md"
 	@echo "                (ARGS=--engines: their images in every engine: docs/parity-engines.md)"
-	@echo "make templates  every template built by both, and its %test run: docs/templates.md"
 
 setup:
 	@tools/setup.sh
@@ -49,9 +48,6 @@ bench: setup
 
 parity: setup
 	$(BIN)/python -m benchmarks.parity $(ARGS)
-
-templates: setup
-	$(BIN)/pytest -q -s tests/templates/every_template.py $(ARGS)
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build examples/hello/hello.sif
