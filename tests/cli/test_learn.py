@@ -119,7 +119,7 @@ def test_from_nothing_to_done(learn: Call, world: World) -> None:
     ]
     assert learn("reset", at=work) == (
         0,
-        f"your work is in {work}.old-1 now; remove it when you like: rm -r {work}.old-1\nnext: cd {work}\n",
+        f"your work is kept in {work}.old-1\nnext: cd {work}\n",
         "",
     )
 
@@ -145,6 +145,8 @@ def test_from_nothing_to_done(learn: Call, world: World) -> None:
             2,
             "error: there is no course in `.`: no course.toml\nhint: Sealift's own: sealift learn\n",
         ),
+        (("reset", "1", "2"), 2, "error: `2` means nothing behind `reset`\nhint: sealift learn --help\n"),
+        (("reset", "all"), 2, "error: there is no exercise `all`\nhint: see which there are: sealift learn list\n"),
         (("watch", "--json"), 2, "error: `watch` speaks to people\nhint: sealift learn check --json\n"),
     ],
 )

@@ -366,7 +366,10 @@ def test_begun_anew_with_the_old_work_kept(begun: World) -> None:
         anew = reset(begun.request(at=begun.work))
         assert anew.aside == f"{begun.work}.old-{number}"
         begun.answer(f"{number}")
-    assert (begun.work.with_name("ex01-count.old-1") / "answer.txt").read_text() == "1 2"
+    old = begun.work.with_name("ex01-count.old-1")
+    assert (old / "answer.txt").read_text() == "1 2"
+    # A shell that still stands there does not bring the learner back to it.
+    assert locate(begun.request(at=old)).folder == str(begun.work)
     assert (begun.work.with_name("ex01-count.old-2") / "answer.txt").read_text() == "1"
     assert (begun.kept()["done"], begun.kept()["finished"], begun.kept()["hints"]) == ([], False, {})
 

@@ -117,7 +117,12 @@ def test_an_exercise_is_found_by_what_people_type():
         ("minutes = 5", "minutes = 'x'", "`minutes` has to be a number: how long it takes"),
         ("minutes = 5", "minutes = 5\nminute = 5", "`minute` means nothing; did you mean `minutes`?"),
         ('id = "eat"', 'id = "knead"', "two steps are called `knead`"),
-        ('id = "eat"', 'id = "2"', "step 2: `id` has to be lower-case letters, digits and `-`, and no number"),
+        (
+            'id = "eat"',
+            'id = "2"',
+            "step 2: `id` has to be lower-case letters, digits and `-`, and not as a number or an exercise",
+        ),
+        ('id = "eat"', 'id = "ex02"', "step 2: `id` has to be lower-case letters, digits and `-`, and not as a number"),
         ('hints = ["now"]', "hints = []", "step 2: `hints` has to be a list of at least one text"),
         ('hints = ["now"]', "hint = []", "step 2: `hint` means nothing; did you mean `hints`?"),
         ('kind = "run"', 'kind = "ran"', "step 2, check 1: `kind` is one of file, recipe, lint, "),
@@ -183,9 +188,19 @@ def test_all_faults_come_at_once():
     [
         (b"\xff", "`course.toml` is not TOML: "),
         (b"schema = ", "`course.toml` is not TOML: "),
-        (b"schema = 1\n", "`course.toml`: `exercises` has to be a list of folders beside it"),
-        (b'exercises = ["../x"]', "`course.toml`: `exercises` has to be a list of folders beside it"),
-        (b"exercises = []", "`course.toml`: `exercises` has to be a list of folders beside it"),
+        (
+            b"schema = 1\n",
+            "`course.toml`: `exercises` has to be a list of folders beside it, with names as `ex01-first-steps`",
+        ),
+        (
+            b'exercises = ["../x"]',
+            "`course.toml`: `exercises` has to be a list of folders beside it, with names as `ex01-first-steps`",
+        ),
+        (b'exercises = ["first-steps"]', "`course.toml`: `exercises` has to be a list of folders beside it, "),
+        (
+            b"exercises = []",
+            "`course.toml`: `exercises` has to be a list of folders beside it, with names as `ex01-first-steps`",
+        ),
     ],
 )
 def test_no_course(data, message):

@@ -6,6 +6,7 @@ import argparse
 import datetime as dt
 import json
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterable, Iterator
@@ -71,17 +72,17 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def _request(options: argparse.Namespace, words: list[str]) -> LearnRequest:
-    """`words` are an exercise, a step, or both: a step is a number, or a name that no exercise has."""
+    """`words` are an exercise (`ex01`), a step (a number, or another name), or both."""
     from sealift.cli.inspection import say
     from sealift.flows.learn import LearnRequest
     from sealift.system.process import environment
 
     exercise = step = ""
     match words:
-        case [one] if one.isdigit() or not one.startswith("ex"):
-            step = one
-        case [one]:
+        case [one] if re.match(r"ex\d", one):
             exercise = one
+        case [one]:
+            step = one
         case [exercise, step]:
             pass
         case [_, _, *further]:
@@ -339,7 +340,8 @@ def _show_solution(solved: Solved) -> None:
 def _reset(options: argparse.Namespace, words: list[str]) -> int:
     from sealift.flows.learn import reset
 
-    anew = reset(_request(options, words))
+    _refuse(words[1:], "reset")
+    anew = reset(_named(_request(options, []), words))
     if options.json:
         _print(anew.as_json())
         return 0
@@ -348,5 +350,5 @@ def _reset(options: argparse.Namespace, words: list[str]) -> int:
 
 
 def _show_anew(anew: Anew) -> None:
-    print(f"your work is in {anew.aside} now; remove it when you like: rm -r {shlex.quote(anew.aside)}")
+    print(f"your work is kept in {anew.aside}")
     print(f"next: cd {shlex.quote(anew.place.folder)}")

@@ -6,7 +6,7 @@ A course is a folder with `course.toml` and a folder for each exercise:
         schema = 1
         name = "sealift"                       lower-case letters, digits, `-`
         title = "Containers for supercomputers"
-        exercises = ["ex01-build-container", …]          the folders, in the order of the course
+        exercises = ["ex01-build-container", …]          the folders, `exNN-name`, in the order of the course
 
     ex01-build-container/
         README.md         what the learner reads

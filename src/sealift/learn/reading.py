@@ -19,6 +19,7 @@ EXERCISE_FILE = "exercise.toml"
 README_FILE = "README.md"
 SOLUTION_FOLDER = "solution"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+_EXERCISE = re.compile(r"ex\d\d-[a-z0-9-]+")
 _SIZE = re.compile(r"(\d+) (kB|MB|GB)")
 _UNITS = {"kB": 1000, "MB": 1000**2, "GB": 1000**3}
 _HINT = "how a course is written: docs/learning.md"
@@ -39,8 +40,9 @@ def read_course(data: bytes, exercises: Mapping[str, tuple[bytes, bytes]], *, fi
 def exercise_names(data: bytes, *, file: str) -> tuple[str, ...]:
     """The folders that a course names; UsageError where it names none."""
     names = _toml(data, file).get("exercises")
-    if not isinstance(names, list) or not names or not all(_is_name(name) for name in names):
-        raise UsageError(f"`{file}`: `exercises` has to be a list of folders beside it", hints=(_HINT,))
+    if not _are_texts(names) or not names or not all(map(_EXERCISE.fullmatch, names)):
+        why = "has to be a list of folders beside it, with names as `ex01-first-steps`"
+        raise UsageError(f"`{file}`: `exercises` {why}", hints=(_HINT,))
     return tuple(names)
 
 
@@ -114,8 +116,8 @@ def _step_faults(step: Any, where: str) -> Iterator[str]:
         yield f"{where} is no table"
         return
     yield from _unknown(step, ("id", "hints", "check"), f"{where}: ")
-    if not _is_name(step.get("id")) or str(step.get("id")).isdigit():
-        yield f"{where}: `id` has to be lower-case letters, digits and `-`, and no number"
+    if not _is_name(step.get("id")) or re.match(r"(ex)?\d", step["id"]):
+        yield f"{where}: `id` has to be lower-case letters, digits and `-`, and not as a number or an exercise"
     if not _are_texts(step.get("hints")) or not step["hints"]:
         yield f"{where}: `hints` has to be a list of at least one text"
     checks = step.get("check")

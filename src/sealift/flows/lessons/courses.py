@@ -118,6 +118,9 @@ def rewrite_exercise(opened: OpenCourse, exercise: Exercise, folder: str) -> str
     with _prepared(opened, exercise, folder) as part:
         os.rename(folder, aside)
         os.rename(part, folder)
+        # It is no longer where the exercise is done, though a shell may still stand in it.
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(aside, MARKER))
     return aside
 
 
