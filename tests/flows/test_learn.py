@@ -436,6 +436,7 @@ def test_a_relative_state_folder_is_ignored(begun: World, tmp_path: Path) -> Non
     assert (tmp_path / "home" / ".local" / "state" / "sealift" / FILE).exists()
 
 
+@pytest.mark.slow
 def test_processes_do_not_lose_what_others_wrote(begun: World) -> None:
     """Each of several processes counts a step's hints on; none overwrites another's."""
     program = (
