@@ -50,6 +50,23 @@ def test_addresses_of_other_sites_have_the_form_of_one():
     assert len(ADDRESSES) > 20
 
 
+OUTSIDE = [ROOT / "README.md", *sorted((ROOT / "exercises").rglob("README.md"))]
+"""Pages that are no part of the site, whose builder looks at the links of the others."""
+
+
+@pytest.mark.parametrize("page", OUTSIDE, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_link_within_the_repository_leads_somewhere(page):
+    for path, heading in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text("utf-8")):
+        target = page.parent / path if path else page
+        assert target.exists(), path
+        assert not heading or heading in map(slug, re.findall(r"^#+ (.*)$", target.read_text("utf-8"), re.MULTILINE))
+
+
+def slug(heading: str) -> str:
+    """The anchor of a heading, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
 def test_every_variable_is_listed():
     page = TEXTS["docs/reference/environment.md"]
     tables = (variables._FLAGS, variables._TEXTS, variables._LISTS)

@@ -119,11 +119,12 @@ def test_a_page_fits_its_screen(page, address, path, screen):
 
 @pytest.mark.needs("chromium")
 def test_nothing_is_asked_of_the_network(page, address, site):
+    page.asked.clear()
+    page.errors.clear()
     for path in ("index.html", "tutorial.html", "search.html?q=pack", "reference/lint-rules/gpu.html"):
         show(page, address + path, DESKTOP)
+        assert page.value("performance.getEntriesByType('resource').length") > 3
     assert [asked for asked in page.asked if not asked.startswith((address, "data:"))] == []
-    loaded = page.value("performance.getEntriesByType('resource').map(each => each.name)")
-    assert [name for name in loaded if not name.startswith(address)] == []
     assert page.errors == []
 
 
