@@ -161,6 +161,15 @@ def test_each_fault(old, new, fault):
     assert any(fault in line for line in faults), faults
 
 
+@pytest.mark.parametrize("site", ["/etc/x.toml", "./../x.toml", "../x.toml", ".//x.toml"])
+def test_a_site_does_not_lie_elsewhere(site):
+    data = EXERCISE.replace(b'image = "a.sif"\naction', f'image = "a.sif"\nsite = "{site}"\naction'.encode())
+    data = data.replace(b'kind = "run"', b'kind = "site"')
+    with pytest.raises(UsageError) as caught:
+        read_exercise("ex01-bake", data, README)
+    assert "check 1: `site` has to be a name, or `./FILE` beside exercise.toml" in caught.value.message
+
+
 @pytest.mark.parametrize(
     ("readme", "fault"),
     [

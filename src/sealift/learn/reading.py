@@ -147,6 +147,8 @@ def _check_faults(check: Any, where: str) -> Iterator[str]:
                 yield f"{where}: `{name}` is missing: {field.says}"
         elif wrong := _wrong(check[name], field):
             yield f"{where}: `{name}` {wrong}"
+    if str(check.get("site", "")).startswith((".", "/")) and _outside(str(check["site"]).removeprefix("./")):
+        yield f"{where}: `site` has to be a name, or `./FILE` beside {EXERCISE_FILE}"
     if check["kind"] == "run":
         yield from _run_faults(check, where)
     mistakes = check.get("mistake", [])
@@ -203,8 +205,6 @@ def _wrong(value: Any, field: Field) -> str:
             return "has to be a size: `40 MB`"
         case "path" if not isinstance(value, str) or _outside(value):
             return "has to be a path in the working folder"
-        case "paths" if not _are_texts(value) or any(map(_outside, value)):
-            return "has to be a list of paths in the working folder"
         case "pattern":
             try:
                 re.compile(value)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Type = Literal["text", "texts", "pattern", "number", "switch", "size", "path", "paths"]
+Type = Literal["text", "texts", "pattern", "number", "switch", "size", "path"]
 """`path`: of a file in the working folder, from there. `size`: `40 MB`. `pattern`: a regular expression, searched."""
 
 CONDITIONS: Mapping[str, str] = {
