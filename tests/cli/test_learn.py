@@ -108,7 +108,10 @@ def test_from_nothing_to_done(learn: Call, world: World) -> None:
     world.answer("1 2")
     assert learn("check", at=work) == (
         0,
-        "✓ 1. One\n✓ 2. Two\n\nex01 is done: all 2 steps are right\nnext: cd ..; sealift learn start ex02\n",
+        (
+            "✓ 1. One\n✓ 2. Two\n\nex01 is done: all 2 steps are right\nnext: cd ..; sealift learn start ex02 "
+            f"--course {course}\n"
+        ),
         "",
     )
     assert learn(at=work)[1].splitlines()[-4:] == [

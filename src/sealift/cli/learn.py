@@ -255,14 +255,16 @@ def _finding_lines(one: LookedAt) -> Iterator[str]:
 
 
 def _after(checked: Checked, last: LookedAt) -> Iterator[str]:
+    from sealift.flows.learn import start_line
+
     exercise = checked.place.exercise
     if not last.right:
         yield f"step {last.step.number} of {len(exercise.steps)}; a hint: sealift learn hint"
     elif checked.finished:
         yield f"{exercise.short} is done: all {len(exercise.steps)} steps are right"
-        exercises = checked.place.opened.course.exercises
-        following = exercises[exercises.index(exercise) + 1 :]
-        yield "next: cd ..; " + (f"sealift learn start {following[0].short}" if following else "sealift learn")
+        opened = checked.place.opened
+        following = opened.course.exercises[opened.course.exercises.index(exercise) + 1 :]
+        yield "next: cd ..; " + (start_line(following[0], opened) if following else "sealift learn")
     else:
         yield f"step {last.step.number} is right"
 

@@ -120,8 +120,9 @@ def overview(request: LearnRequest) -> Overview:
 
 
 def _here(opened: OpenCourse, found: tuple[str, str, str] | None) -> str:
-    exercise = opened.course.find(found[2]) if found else None
-    return opened.key(exercise) if exercise is not None and found and found[1] in (opened.origin, "") else ""
+    """The exercise in whose folder one stands, where it is of this course."""
+    exercise = opened.course.find(found[2]) if found and found[1] == opened.origin else None
+    return opened.key(exercise) if exercise is not None else ""
 
 
 def begin(request: LearnRequest, folder: str = "") -> Place:
