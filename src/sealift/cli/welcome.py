@@ -47,17 +47,17 @@ def welcome() -> str:
 
 def welcome_text(around: Surroundings) -> str:
     from sealift.flows.firststeps import Step, first_steps
-    from sealift.system.platforms import what_works
+    from sealift.system.platforms import what_works, works_on
 
     advice = first_steps(around)
-    blocks = [(f"{advice.about}:", advice.steps)]
-    always = [
+    blocks = [(f"{advice.about}:", advice.steps)] if advice.steps else []
+    always = (
+        Step(line="sealift learn", why="learn by doing: exercises that check themselves"),
         Step(line="sealift doctor", why="what this machine can do"),
         Step(line="sealift --help", why="all commands"),
-    ]
-    if "learn" in COMMANDS:
-        always.insert(0, Step(line="sealift learn", why="learn by doing: exercises that check themselves"))
-    blocks.append(("at any time:", tuple(always)))
+    )
+    shown = tuple(step for step in always if step.line.endswith("--help") or works_on(around.platform, step.line[8:]))
+    blocks.append(("at any time:", shown))
     width = max(len(step.line) for _, steps in blocks for step in steps)
     lines = [f"Sealift {__version__}: containers that run on the supercomputer"]
     lines += [sentence for sentence in (_place(around), what_works(around.platform, tuple(COMMANDS))) if sentence]

@@ -7,9 +7,10 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sealift.errors import SealiftError
+from sealift.system.platforms import works_on
 from sealift.system.standin import find_real
 
 RECIPE, IMAGE = ".def", ".sif"
@@ -92,7 +93,16 @@ def _site(environment: Mapping[str, str]) -> tuple[str, str, bool]:
 
 
 def first_steps(around: Surroundings) -> Advice:
-    """What to type first; the steps of one recipe or image, the newest, or those that lead to the first one."""
+    """What to type first; the steps of one recipe or image, the newest, or those that lead to the first one.
+
+    Those that this system can take: one without Linux has fewer.
+    """
+    advice = _on_linux(around)
+    steps = tuple(step for step in advice.steps if works_on(around.platform, step.line.split()[1]))
+    return replace(advice, steps=steps)
+
+
+def _on_linux(around: Surroundings) -> Advice:
     if around.stale or (around.recipes and not _built(around)):
         return _to_build(around)
     if around.images:

@@ -242,9 +242,9 @@ def _image(shop: Workshop, wish: _Wish, source: ImageSource) -> str:
 def _write(shop: Workshop, ready: Ready, file: BinaryIO) -> Digest:
     from sealift.flows.finish import finished
     from sealift.flows.sifout import write_sif_to
-    from sealift.store.hashing import digest_file
+    from sealift.store.hashing import digest_open
 
     with finished(shop, ready) as image:
         write_sif_to(shop, image, file)
     file.flush()
-    return digest_file(f"/proc/self/fd/{file.fileno()}", "sha256")
+    return digest_open(file)

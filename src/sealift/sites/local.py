@@ -75,6 +75,7 @@ def this_host(environment: Mapping[str, str]) -> Host:
         done = run(argv, timeout=TIMEOUT)
         return (done.out + done.err).decode(errors="replace")
 
+    number = str(os.getuid()) if hasattr(os, "getuid") else ""
     libc = ""
     if "CS_GNU_LIBC_VERSION" in getattr(os, "confstr_names", {}):
         libc = (os.confstr("CS_GNU_LIBC_VERSION") or "").removeprefix("glibc ")
@@ -85,7 +86,7 @@ def this_host(environment: Mapping[str, str]) -> Host:
         libc=libc,
         run=ask,
         find=lambda name: find_program(name, path=environment.get("PATH")),
-        users=(environment.get("USER") or environment.get("LOGNAME") or str(os.getuid()), str(os.getuid())),
+        users=(environment.get("USER") or environment.get("LOGNAME") or number, number),
     )
 
 

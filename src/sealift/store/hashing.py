@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import queue
 import threading
+from typing import IO
 
 from sealift.core.digest import Digest, parse_digest
 
@@ -63,4 +64,13 @@ class Digester:
 def digest_file(path: str, algorithm: str = "sha256") -> Digest:
     """The digest of a whole file. Raises OSError."""
     with open(path, "rb", buffering=0) as file:
-        return parse_digest(f"{algorithm}:{hashlib.file_digest(file, algorithm).hexdigest()}")
+        return digest_open(file, algorithm)
+
+
+def digest_open(file: IO[bytes], algorithm: str = "sha256") -> Digest:
+    """The digest of all that an open file holds, from its start; what was written to it must be flushed."""
+    found = hashlib.new(algorithm)
+    file.seek(0)
+    while piece := file.read(_BATCH):
+        found.update(piece)
+    return parse_digest(f"{algorithm}:{found.hexdigest()}")

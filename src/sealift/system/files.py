@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import re
 import secrets
@@ -54,6 +53,8 @@ def atomic_file(path: str | os.PathLike[str], *, mode: int = 0o666, replace: boo
 def _open_part(folder: str, part: str, mode: int) -> tuple[int, bool]:
     """A new file in `folder`, which we hold the lock of, and whether it is nameless."""
     descriptor, nameless = _open_new(folder, part, mode)
+    import fcntl  # Windows has none, and reads recipes all the same
+
     # A nameless one gets a name for a moment, too, before it is renamed.
     with contextlib.suppress(OSError):
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -73,6 +74,8 @@ def _open_new(folder: str, part: str, mode: int) -> tuple[int, bool]:
 
 def _sweep_parts(folder: str, name: str) -> None:
     """Remove what dead processes left of earlier attempts at the same file."""
+    import fcntl
+
     shape = re.compile(re.escape(f".{name[:200]}.") + r"[0-9a-f]{8}\.part")
     with contextlib.suppress(OSError):
         for entry in os.listdir(folder):
@@ -91,6 +94,8 @@ def _sweep_parts(folder: str, name: str) -> None:
 @contextlib.contextmanager
 def locked_folder(folder: str) -> Iterator[None]:
     """Keep other processes that ask for the same out until the block ends. Leaves no file; nothing where locks fail."""
+    import fcntl
+
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with contextlib.suppress(OSError):

@@ -1,15 +1,16 @@
 """Systems other than Linux: which commands work there, and the line that brings a Linux for the rest.
 
-Containers are the Linux kernel's. What only reads and writes files needs no more than Python and, for the cache, the
-locks of POSIX, which Windows has not.
+Containers are the Linux kernel's. What only reads and writes files needs no more than Python and what POSIX has of
+files and locks, which Windows has not: there only what reads a text works.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-_TEXTS = ("new", "lint", "parse", "sites", "learn", "completion")
-_FILES = ("pull", "push", "inspect", "run-help", "size", "sif", "diff", "sbom", "check", "job", "cache")
+_TEXTS = ("lint", "parse", "sites")
+_FILES = ("new", "pull", "inspect", "run-help", "size", "sif", "diff", "sbom", "check", "push", "job")
+_OWN = ("learn", "cache", "completion")
 
 
 class _Other(NamedTuple):
@@ -20,7 +21,7 @@ class _Other(NamedTuple):
 
 
 _OTHERS = {
-    "darwin": _Other("macOS", (*_TEXTS, *_FILES), "brew install lima && limactl start && lima"),
+    "darwin": _Other("macOS", (*_TEXTS, *_FILES, *_OWN), "brew install lima && limactl start && lima"),
     "win32": _Other("Windows", _TEXTS, "wsl --install"),
 }
 

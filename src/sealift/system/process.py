@@ -49,8 +49,8 @@ def _is_coerced() -> bool:
 
 
 def machine() -> str:
-    """This machine's architecture as `uname -m` says it."""
-    return os.uname().machine
+    """This machine's architecture as `uname -m` says it; empty where there is no such call."""
+    return os.uname().machine if hasattr(os, "uname") else ""
 
 
 def cpu_count() -> int:
