@@ -189,13 +189,8 @@ def kernel_mount(tmp_path: Path) -> Callable[..., AbstractContextManager[Path]]:
 @pytest.fixture(scope="session")
 def debian_tree() -> Path:
     """A tar of a small Debian tree with apt, made once and kept; needs "mmdebstrap", "mirror"."""
-    found = debian.mirror()
-    assert found is not None
-    target = parts.cache_folder() / f"{found.suite}-apt.tar"
     with session.alone("debian"):
-        if not target.exists():
-            debian.make_tree(target)
-    return target
+        return debian.kept_tree(parts.cache_folder(), "apt")
 
 
 @pytest.fixture(scope="session")

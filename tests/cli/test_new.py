@@ -53,7 +53,7 @@ def test_a_file_that_is_there_stays(here: Path, capsys: pytest.CaptureFixture[st
 
 def test_names_that_a_shell_would_cut_are_quoted(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["new", "hello", "my first.def"]) == 0
-    assert capsys.readouterr().err == "wrote my first.def; build it: sealift build hello.sif 'my first.def'\n"
+    assert capsys.readouterr().err == "wrote my first.def; build it: sealift build 'my first.sif' 'my first.def'\n"
     assert main(["new", "hello", "my first.def"]) == 6
     assert "hint: replace it: sealift new -F hello 'my first.def'\n" in capsys.readouterr().err
 

@@ -117,3 +117,13 @@ def make_tree(target: Path, *, include: Sequence[str] = ()) -> None:
             check=True,
         )
         os.replace(made, target)
+
+
+def kept_tree(folder: Path, name: str, *, include: Sequence[str] = ()) -> Path:
+    """Such a tar in `folder`, made when it is first asked for."""
+    found = mirror()
+    assert found is not None, "the test that wants a tree must need the part `mirror`"
+    target = folder / f"{found.suite}-{name}.tar"
+    if not target.exists():
+        make_tree(target, include=include)
+    return target

@@ -25,6 +25,11 @@ PASSED_ON = re.compile(
 """What of the session's environment a user's own login would have too: the way to the network."""
 
 
+def way_to_network() -> dict[str, str]:
+    """What of the session's environment a login on this machine has, too: proxies, and certificates."""
+    return {name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
     name: str
@@ -197,7 +202,7 @@ class AsUser:
             "XDG_RUNTIME_DIR": str(folder / "run"),
             "SEALIFT_CACHE_DIR": str(folder / "cache"),
             session.MARK: str(session.folder()),
-        } | {name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)}
+        } | way_to_network()
 
     def folder(self, user: Kind = "subuid") -> Path:
         """The test's folder that belongs to the user; made at the first call."""

@@ -36,5 +36,6 @@ def execute(options: argparse.Namespace) -> int:
         return 0
     path = options.file or f"{options.name}.def"
     templates.write_template(options.name, path, force=options.force)
-    print(f"wrote {path}; build it: {shlex.join(('sealift', 'build', f'{options.name}.sif', path))}", file=sys.stderr)
+    image = f"{path.removesuffix('.def')}.sif"
+    print(f"wrote {path}; build it: {shlex.join(('sealift', 'build', image, path))}", file=sys.stderr)
     return 0
