@@ -3,7 +3,7 @@ BIN := .venv/bin
 # Extra arguments: `make test-fast ARGS="-k merge"`, `make bench ARGS="--only cold"`.
 ARGS ?=
 
-.PHONY: help setup demo docs test test-fast lint bench parity clean
+.PHONY: help setup demo docs picture test test-fast lint bench parity clean
 
 help:
 	@echo "make setup      .venv with the sealift command, and the system packages it wants"
@@ -12,6 +12,7 @@ help:
 	@echo "make test-fast  the quick tests"
 	@echo "make lint       ruff, mypy, import contracts"
 	@echo "make docs       the site of docs/, in build/docs; warnings are errors"
+	@echo "make picture    the README's picture, from commands that are run anew"
 	@echo "make bench      the table beside Apptainer"
 	@echo "make parity     the same definition files built by Apptainer and by Sealift: docs/parity.md"
 	@echo "                (ARGS=--engines: their images in every engine: docs/parity-engines.md)"
@@ -42,6 +43,9 @@ lint: setup
 
 docs: setup
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs/site docs build/docs
+
+picture: setup
+	$(BIN)/python tools/picture.py
 
 bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -64,6 +64,7 @@ PARTS = (
     _programs("shellcheck", packages=("shellcheck",)),
     _programs("ldconfig", packages=("libc-bin",)),
     _programs("make", packages=("make",)),
+    _programs("tmux", packages=("tmux",)),
     _programs("chromium", packages=browser.PACKAGES),
     _programs("binutils", "readelf", "as", "ld", packages=("binutils",)),
     _programs("gcc", packages=("gcc", "libc6-dev")),

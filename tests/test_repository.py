@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import email
 import functools
 import re
+import runpy
 import subprocess
 import tarfile
 import zipfile
@@ -12,6 +14,8 @@ from urllib.parse import urlsplit
 
 import hatchling.build
 import pytest
+import trove_classifiers
+from markdown_it import MarkdownIt
 
 from tests.ground.install import CHECKOUT, build_wheel
 
@@ -109,3 +113,46 @@ def test_the_same_checkout_gives_the_same_wheel(tmp_path):
 def test_files_for_people_are_there():
     for name in ("README.md", "LICENSE", "CHANGELOG.md", "Makefile", "docs/architecture.md"):
         assert Path(CHECKOUT / name).is_file(), name
+
+
+@pytest.mark.slow
+def test_what_the_package_index_shows(tmp_path):
+    """Every classifier is one of the index's; the text is rendered, and no link in it leads nowhere."""
+    with zipfile.ZipFile(build_wheel(tmp_path)) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = email.message_from_bytes(archive.read(name))
+    assert set(metadata.get_all("Classifier", [])) - set(trove_classifiers.classifiers) == set()
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert len(metadata["Summary"]) < 512
+    text = str(metadata.get_payload())
+    assert text.startswith("# Sealift\n")
+    assert "pip install sealift" in text
+    html = MarkdownIt("commonmark").enable("table").render(text)
+    assert re.findall(r'(?:href|src)="(?!https://)[^"]*"', html) == []
+    assert "<table>" in html
+
+
+@pytest.mark.parametrize(
+    ("text", "repository", "shown"),
+    [
+        ("a [page](docs/x.md) b", "", "a page b"),
+        ("a [page](docs/x.md) b", "https://example.org/s/", "a [page](https://example.org/s/blob/main/docs/x.md) b"),
+        (
+            "![a picture](docs/x.svg)\n",
+            "https://example.org/s",
+            "![a picture](https://example.org/s/raw/main/docs/x.svg)\n",
+        ),
+        ("a\n\n![a picture](docs/x.svg)\n\nb\n", "", "a\n\nb\n"),
+        ("[there](https://example.org) [here](#install)", "", "[there](https://example.org) [here](#install)"),
+        ("a\n\n<!-- not run: why -->\n```sh\nb\n```\n", "", "a\n\n```sh\nb\n```\n"),
+    ],
+)
+def test_links_of_the_readme_lead_somewhere_on_an_index(text, repository, shown):
+    hook = runpy.run_path(str(CHECKOUT / "tools" / "long_description.py"))
+    assert hook["for_an_index"](text, repository) == shown
+
+
+def test_links_of_the_readme_lead_somewhere_in_the_repository():
+    links = re.findall(r"\]\((?!https?://|#)([^)\s#]+)", (CHECKOUT / "README.md").read_text("utf-8"))
+    assert links
+    assert [link for link in links if not (CHECKOUT / link).is_file()] == []

@@ -47,6 +47,7 @@ NAVIGATION = {
         "jobs": "Jobs",
         "mpi": "MPI",
         "shim": "Scripts made for Apptainer",
+        "completion": "Completion in the shell",
         "sandbox": "Hosts that lack something",
     },
     "Concepts": {
