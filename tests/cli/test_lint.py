@@ -27,23 +27,27 @@ From: ubuntu:24.04
     Version 1
 """
 SHOWN = """\
-note[base-without-digest]: the tag `24.04` of `ubuntu` can be moved; a digest cannot
- --> a.def:2:1
-2 | From: ubuntu:24.04
-  | ^^^^^^^^^^^^^^^^^^
-hint: put the digest behind the tag: From: ubuntu:24.04@sha256:…
-hint: a registry tells it: skopeo inspect --format '{{.Digest}}' docker://ubuntu:24.04
-
 warning[pip-unpinned]: pip installs `numpy` in whatever version is the newest that day
  --> a.def:5:5
 5 |     pip install --no-cache-dir --break-system-packages numpy  # a comment
   |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 hint: give each a version: numpy==VERSION
 hint: or keep them in a file with hashes: pip install --require-hashes -r requirements.txt
+
+a.def:2:1: note[base-without-digest]: the tag `24.04` of `ubuntu` can be moved; a digest cannot
+"""
+NOTE_IN_FULL = """\
+note[base-without-digest]: the tag `24.04` of `ubuntu` can be moved; a digest cannot
+ --> a.def:2:1
+2 | From: ubuntu:24.04
+  | ^^^^^^^^^^^^^^^^^^
+hint: put the digest behind the tag: From: ubuntu:24.04@sha256:…
+hint: a registry tells it: skopeo inspect --format '{{.Digest}}' docker://ubuntu:24.04
 """
 SUM = """
 1 warning, 1 note
-hint: what a rule means: sealift lint --explain pip-unpinned
+hint: what a rule means, and what to type: sealift lint --explain pip-unpinned
+hint: to live with a finding, on its line or above it: # sealift: ignore=RULE and why it is right
 """
 
 
@@ -57,6 +61,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_people_read_findings_and_their_sum(here, capsys):
     assert main(["lint", "a.def"]) == 1
     assert capsys.readouterr() == (SHOWN, SUM)
+
+
+def test_a_note_is_shown_in_full_where_it_fails(here, capsys):
+    assert main(["lint", "--fail-on", "note", "--ignore", "pip-unpinned", "a.def"]) == 1
+    assert capsys.readouterr().out == NOTE_IN_FULL
 
 
 @pytest.mark.parametrize(

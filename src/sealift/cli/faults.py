@@ -52,6 +52,12 @@ def render_finding(word: str, message: str, where: Span | None, hints: tuple[str
     return "\n".join(lines)
 
 
+def render_in_a_line(word: str, message: str, where: Span, *, colour: bool = False) -> str:
+    """The same in one line, as compilers write it, so that editors find the place."""
+    cyan, blue, off = ("\033[1;36m", "\033[1;34m", "\033[0m") if colour else ("", "", "")
+    return f"{blue}{where.file}:{where.line}:{where.column}:{off} {cyan}{word}:{off} {message}"
+
+
 _WIDEST = 120
 """Characters of a line that are shown; of a longer one the part around the fault."""
 

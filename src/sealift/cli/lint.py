@@ -68,7 +68,7 @@ def execute(options: argparse.Namespace) -> int:
         )
     )
     if options.format == "text":
-        _show(linted)
+        _show(linted, notes_in_full=options.fail_on == "note")
     else:
         text = rendered(linted, options.format)
         if text:
@@ -79,16 +79,24 @@ def execute(options: argparse.Namespace) -> int:
     return 1 if linted.failed else 0
 
 
-def _show(linted: Linted) -> None:
-    """The findings on stdout, for they are the answer; the sum of them on stderr."""
-    from sealift.cli.faults import render_finding, use_colour
+def _show(linted: Linted, *, notes_in_full: bool) -> None:
+    """The findings on stdout, for they are the answer; the sum of them on stderr.
+
+    What is grave comes first, with its line and its hints; a note is a line, for there are many of them.
+    """
+    from sealift.cli.faults import render_finding, render_in_a_line, use_colour
 
     colour = use_colour(sys.stdout)
-    found = [
-        render_finding(f"{one.level}[{one.rule.id}]", one.message, one.where, one.hints, colour=colour)
-        for report in linted.reports
-        for one in report.findings
-    ]
+    found: list[str] = []
+    for report in linted.reports:
+        notes: list[str] = []
+        for one in report.findings:
+            word = f"{one.level}[{one.rule.id}]"
+            if one.level == "note" and not notes_in_full:
+                notes.append(render_in_a_line(word, one.message, one.where, colour=colour))
+            else:
+                found.append(render_finding(word, one.message, one.where, one.hints, colour=colour))
+        found += ["\n".join(notes)] if notes else []
     if found:
         print("\n\n".join(found), flush=True)
         print(file=sys.stderr)
@@ -124,7 +132,8 @@ def _sum(linted: Linted) -> str:
         said += f"\nhint: {number} of them can be mended: sealift lint --fix {' '.join(files)}"
     if findings:
         gravest = max(findings, key=lambda one: LEVELS.index(one.level))
-        said += f"\nhint: what a rule means: sealift lint --explain {gravest.rule.id}"
+        said += f"\nhint: what a rule means, and what to type: sealift lint --explain {gravest.rule.id}"
+        said += "\nhint: to live with a finding, on its line or above it: # sealift: ignore=RULE and why it is right"
     return said
 
 

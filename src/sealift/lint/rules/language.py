@@ -65,7 +65,9 @@ RULES: tuple[Rule, ...] = (
         "unknown-section",
         "There is no such section",
         "Sections have fixed names. A line whose first word begins with `%` is a heading wherever it stands.",
-        "Correct the name; `%app…` sections are written in lower case.",
+        "Correct the name: `%arguments`, `%pre`, `%setup`, `%files`, `%post`, `%environment`, `%runscript`, "
+        "`%startscript`, `%test`, `%labels`, `%help`, and `%app…` in lower case. Text that must begin with `%` "
+        "comes with `%files`.",
         file(UBUNTU, environments="export A=1"),
         file(UBUNTU, environment="export A=1"),
     ),
@@ -137,8 +139,9 @@ RULES: tuple[Rule, ...] = (
         "error",
         "unknown-header-keyword",
         "The header has no such key",
-        "Apptainer refuses keys that it does not know.",
-        "Correct the key, or remove the line.",
+        "Apptainer refuses keys that it does not know. Those of an image are `Bootstrap:`, `From:`, `Registry:`, "
+        "`Namespace:`, `Stage:` and `Fingerprints:`; versions, authors and the like are labels.",
+        "Correct the key, or move the line to `%labels`, without the colon.",
         "Bootstrap: docker\nFrom: ubuntu:24.04\nVersion: 1.0\n\n%post\n    echo ok\n",
         file(UBUNTU, labels="Version 1.0"),
     ),
@@ -164,8 +167,10 @@ RULES: tuple[Rule, ...] = (
         "error",
         "missing-header-key",
         "A key that the agent needs is missing",
-        "Without it the agent does not know what to bring.",
-        "Write the line that the hint shows.",
+        "Without it the agent does not know what to bring. Agents that take an image (`docker`, `oras`, "
+        "`localimage`, …) need `From:`; those that install a system (`yum`, `dnf`, `debootstrap`, `zypper`) need "
+        "`OSVersion:` and `MirrorURL:`.",
+        "Write the missing line below `Bootstrap:`: `From: ubuntu:24.04`, say.",
         "Bootstrap: docker\n\n%post\n    echo ok\n",
         _OK,
     ),
@@ -321,8 +326,10 @@ RULES: tuple[Rule, ...] = (
         "warning",
         "unread-header-key",
         "The agent does not read this key",
-        "It has no effect, though the file looks as if it had.",
-        "Remove the line.",
+        "It has no effect, though the file looks as if it had: `MirrorURL:` with `docker`, `IncludeCmd:` with any "
+        "agent.",
+        "Remove the line. What it was meant to do is done elsewhere: packages are installed in `%post`, an image's "
+        "registry stands in `From:`.",
         "Bootstrap: docker\nFrom: ubuntu:24.04\nMirrorURL: https://example.org/ubuntu\n\n%post\n    echo ok\n",
         _OK,
     ),

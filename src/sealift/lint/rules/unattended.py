@@ -274,7 +274,8 @@ RULES: tuple[Rule, ...] = (
         reason="`%post` stops at the first command that fails, so that an image is whole or is not there. Behind "
         "`|| true`, in a pipe before `tee`, and below `set +e`, an installation may fail, today or when a mirror is "
         "down, and nobody sees it before the program is missing.",
-        remedy="Leave out what hides it. What may be missing is better asked for: `if command -v NAME; then …`.",
+        remedy="Leave out what hides it: write to a file with `> build.log 2>&1` rather than through `tee`. What "
+        "may be missing is better asked for: `if command -v NAME; then …`.",
         bad=post("apt-get update\napt-get install -y --no-install-recommends gcc || true\nrm -rf /var/lib/apt/lists/*"),
         good=post("apt-get update\napt-get install -y --no-install-recommends gcc\nrm -rf /var/lib/apt/lists/*"),
         look=_hidden_failures,
