@@ -22,6 +22,52 @@ PLANTED: dict[str, list[tuple[str, ...]]] = {
         (ENVIRONMENT, f"{ENVIRONMENT}\n    export MODELS={HOME}/models"),
         (RUN, '    exec ~root/app/run "$@"'),
     ],
+    "path-is-relative": [
+        (ENVIRONMENT, f"{ENVIRONMENT}\n    export PYTHONPATH=src/app:$PYTHONPATH"),
+        ("    export PATH=/opt/app/bin:$PATH", '    export PATH="app/.pixi/envs/default/bin:$PATH"'),
+        ("    export PATH=/opt/app/bin:$PATH", "    export PATH=$PATH:."),
+    ],
+    "path-below-tmp": [
+        (ENVIRONMENT, f"{ENVIRONMENT}\n    export LD_LIBRARY_PATH=/tmp/app/lib:$LD_LIBRARY_PATH"),
+        ("    export PATH=/opt/app/bin:$PATH", '    export PATH="$PATH:/var/tmp/tools/bin"'),
+    ],
+    "gpus-chosen-in-image": [
+        (ENVIRONMENT, f"{ENVIRONMENT}\n    export CUDA_VISIBLE_DEVICES=0,1"),
+        (ENVIRONMENT, f"{ENVIRONMENT}\n    ROCR_VISIBLE_DEVICES='0'\n    export ROCR_VISIBLE_DEVICES"),
+    ],
+    "writes-into-image": [
+        (RUN, f"    mkdir -p /opt/app/cache\n{RUN}"),
+        (RUN, f"    date > /var/lib/app/started\n{RUN}"),
+        (RUN, '    D=/opt/app/out\n    touch $D/begun\n    exec python3 /opt/app/app.py "$@"'),
+    ],
+    "module-in-image": [
+        (RUN, f"    module load cray-mpich\n{RUN}"),
+        (POST, f"    module use /opt/modulefiles && module load gcc\n{POST}"),
+    ],
+    "driver-copied": [(FILES, f"{FILES}\n    /usr/lib64/libcuda.so.570.1 /opt/driver/libcuda.so.1")],
+    "secret-copied": [
+        (FILES, f"{FILES}\n    .netrc /opt/app/.netrc"),
+        (FILES, f"{FILES}\n    keys/id_ed25519 /opt/app/key"),
+        (FILES, f'{FILES}\n    ".env" /opt/app/.env'),
+    ],
+    "below-a-mount": [
+        (FILES, f"{FILES}\n    data /global/cfs/data"),
+        (POST, f"    git clone -b v1.0 https://example.org/a.git /pscratch/a\n{POST}"),
+    ],
+    "image-in-home": [("    An example.", "    sealift build /global/homes/a/ada/app.sif app.def")],
+    "apt-without-update": [
+        ("    apt-get update\n", ""),
+        ("    apt-get update\n    apt-get", "    refresh() { apt-get update; }\n    apt-get"),
+    ],
+    "pip-on-managed-python": [("    python3 -m venv /opt/venv\n    /opt/venv/bin/pip", "    pip3")],
+    "cuda-versions-mixed": [
+        (
+            "From: debian:bookworm-20250203-slim",
+            "From: nvidia/cuda:12.6.3-runtime-ubuntu22.04",
+            "numpy=={{ VERSION }}",
+            "torch==2.1.0 --index-url https://download.pytorch.org/whl/cu118",
+        ),
+    ],
     "locale-missing": [(ENVIRONMENT, f"{ENVIRONMENT}\n    export LC_ALL=en_US.UTF-8")],
     "environment-overwrites-path": [
         ("    export PATH=/opt/app/bin:$PATH", "    export PATH=/opt/app/bin"),
@@ -103,6 +149,18 @@ def test_a_planted_fault_is_found_and_nothing_else(rule: str, good: str, row: tu
 
 
 HARMLESS: list[tuple[str, ...]] = [
+    ("    export PATH=/opt/app/bin:$PATH", "    export PATH=${APP:-/opt/app}/bin:$(getconf PATH):$PATH"),
+    (ENVIRONMENT, f"{ENVIRONMENT}\n    export TMPDIR=/tmp APP_CACHE=/tmp/app"),
+    (ENVIRONMENT, f"{ENVIRONMENT}\n    export CUDA_VISIBLE_DEVICES=$SLURM_LOCALID CUDA_DEVICE_ORDER=PCI_BUS_ID"),
+    (RUN, f"    mkdir -p out /tmp/out $HOME/out /run/user/1\n    date > log.txt 2> /dev/null\n{RUN}"),
+    (RUN, f"    . /opt/lmod/lmod/init/sh\n    module load a\n{RUN}"),
+    (FILES, f"{FILES}\n    ssh_config /etc/ssh/ssh_config\n    keys/id_rsa.pub /opt/key.pub\n    env.yml /opt/env.yml"),
+    (FILES, f"{FILES}\n    lib/libcudart.so.12 /opt/app/lib/libcudart.so.12"),
+    (POST, f"    mkdir -p /global /pscratch /scratch\n{POST}"),
+    (
+        "    An example.",
+        "    sealift build $SCRATCH/app.sif app.def, then: sealift run --bind /global/homes/a/ada app.sif",
+    ),
     (ENVIRONMENT, f"{ENVIRONMENT}\n    export PATH=$HOME/.local/bin:$PATH CARGO_HOME=$HOME/.cargo"),
     (POST, f"    localedef -i de_DE -f UTF-8 de_DE\n{POST}", ENVIRONMENT, f"{ENVIRONMENT}\n    export LANG=de_DE"),
     ("    export PATH=/opt/app/bin:$PATH", "    export PATH=/opt/app/bin:/usr/local/bin:/usr/bin:/bin"),

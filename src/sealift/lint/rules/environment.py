@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Iterator
 
+from sealift.deffile.characters import short
 from sealift.lint.bases import Base
 from sealift.lint.bashisms import bashisms
 from sealift.lint.calls import OF_SHELL
@@ -175,6 +176,22 @@ def _in_tmp(recipe: Recipe) -> Iterator[Hit]:
                         end,
                         "when the image runs, the host's own /tmp lies over this one",
                         "install below /opt",
+                    )
+
+
+def _relative(recipe: Recipe) -> Iterator[Hit]:
+    for script in recipe.image_scripts(*ENVIRONMENT_SCRIPTS):
+        for name in ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH"):
+            for start, end, word in script.assigned(name):
+                text = script.text[word.start : word.end] if word is not None else ""
+                value = text.removeprefix(f"{name}=").strip("\"'")
+                folder = next((one for one in value.split(":") if re.match(r"\.?\w[\w.-]*/|\.{1,2}(/|$)", one)), "")
+                if folder:
+                    yield script.hit(
+                        start,
+                        end,
+                        f"`{short(folder)}` is sought below the folder in which somebody happens to be",
+                        f"write the whole path: /{short(folder.lstrip('./'))}",
                     )
 
 
@@ -397,6 +414,18 @@ RULES: tuple[Rule, ...] = (
         bad=file(UBUNTU, environment="export PATH=/opt/app/bin"),
         good=file(UBUNTU, environment="export PATH=/opt/app/bin:$PATH"),
         look=_path_overwritten,
+    ),
+    Rule(
+        id="path-is-relative",
+        family="portability",
+        level="warning",
+        title="A folder on the path has no `/` before it",
+        reason="A name without a leading `/` is sought below the folder in which somebody happens to be when the image "
+        "runs: the programs are found in one folder and not in the next, or others of the same name are run.",
+        remedy="Write the whole path, from `/` on.",
+        bad=file(UBUNTU, environment="export PATH=opt/app/bin:$PATH"),
+        good=file(UBUNTU, environment="export PATH=/opt/app/bin:$PATH"),
+        look=_relative,
     ),
     Rule(
         id="path-only-in-post",

@@ -10,7 +10,7 @@ from sealift.deffile.characters import short
 from sealift.lint.calls import Call
 from sealift.lint.examples import UBUNTU, file, post
 from sealift.lint.paths import folders_of, inside
-from sealift.lint.recipe import ENVIRONMENT_SCRIPTS, RUN_SCRIPTS, Recipe, ScriptView
+from sealift.lint.recipe import ENVIRONMENT_SCRIPTS, RUN_SCRIPTS, Recipe, ScriptView, StageView
 from sealift.lint.tools import told
 from sealift.lint.values import Hit, Rule
 from sealift.shell.follow import UNKNOWN
@@ -140,15 +140,23 @@ def _run_text(script: ScriptView) -> str:
 
 
 _OF_ROOT = re.compile(r"(?:^|[:=\"'])((?:/|~)root/[^\s:\"';]+)")
-_OF_PROGRAMS = re.compile(
-    r"(?:~|\$HOME|\$\{HOME\})/(\.cargo|\.juliaup|\.julia|\.nvm|\.pyenv|\.pixi|\.sdkman|\.rbenv|\.ghcup|\.local)(?![\w.-])"
-)
+_IN_HOME = re.compile(r"(?:~|\$HOME|\$\{HOME\})/([\w.-]+)")
 _BRINGS = {
-    ".cargo": r"rustup|\bcargo\b", ".juliaup": r"juliaup|install\.julialang", ".julia": r"\bPkg\.", ".nvm": r"\bnvm\b",
-    ".pyenv": r"pyenv", ".pixi": r"pixi", ".sdkman": r"sdkman", ".rbenv": r"rbenv", ".ghcup": r"ghcup",
+    ".cargo": r"rustup|\bcargo\s+install", ".juliaup": r"juliaup|install\.julialang", ".julia": r"\bPkg\.",
+    ".nvm": r"\bnvm\b", ".pyenv": r"pyenv",
+    ".pixi": r"pixi", ".sdkman": r"sdkman", ".rbenv": r"rbenv", ".ghcup": r"ghcup",
     ".local": r"astral\.sh/uv|\buv\s+tool|\bpipx\b|pip[0-9.]*\s+install\s[^\n]*--user|install\.python-poetry",
 }  # fmt: skip
 """What puts programs into a hidden folder of the home."""
+
+
+def _is_made(stage: StageView, name: str) -> bool:
+    """Does `%post` make this in root's home: by its name, or by an installer that is known for it?"""
+    brings = _BRINGS.get(name)
+    if brings is not None and stage.base.name not in ("rust", "golang"):
+        return re.search(brings, stage.build_text) is not None
+    place = rf"(?:~|\$HOME|\$\{{HOME\}}|/root)/{re.escape(name)}(?![\w.-])"
+    return not name.startswith(".") and re.search(place, stage.build_text) is not None
 
 
 def _below_root(recipe: Recipe) -> Iterator[Hit]:
@@ -157,6 +165,7 @@ def _below_root(recipe: Recipe) -> Iterator[Hit]:
         return
     for script in recipe.image_scripts(*ENVIRONMENT_SCRIPTS, *RUN_SCRIPTS):
         seen: set[str] = set()
+        other_home = re.search(r"\bHOME=", script.text + stage.build_text) is not None
         for command in commands(script.reading.script):
             if not isinstance(command, Simple):
                 continue
@@ -165,7 +174,7 @@ def _below_root(recipe: Recipe) -> Iterator[Hit]:
             for start, end in places:
                 text = script.text[start:end]
                 of_root = _OF_ROOT.search(text)
-                users = _OF_PROGRAMS.search(text) if script.name in ENVIRONMENT_SCRIPTS else None
+                users = _IN_HOME.search(text) if script.name in ENVIRONMENT_SCRIPTS and not other_home else None
                 top = "/".join(of_root[1].removeprefix("/").split("/")[:2]) if of_root else ""
                 if of_root and top not in seen:
                     seen.add(top)
@@ -175,7 +184,7 @@ def _below_root(recipe: Recipe) -> Iterator[Hit]:
                         f"`{short(of_root[1])}` is in root's home, which nobody but root may enter",
                         "install below /opt, and name that folder here",
                     )
-                elif users and users[0] not in seen and re.search(_BRINGS[users[1]], stage.build_text):
+                elif users and users[0] not in seen and _is_made(stage, users[1]):
                     seen.add(users[0])
                     yield script.hit(
                         start,

@@ -17,6 +17,10 @@ _HOMES_OF_NERSC = re.compile(r"/global/homes/|/global/u[12]/")
 _MOUNTED = ("/global", "/pscratch", "/dvs_ro", "/cvmfs", "/opt/udiImage", "/opt/cray", "/var/opt/cray")
 
 
+_WITH_VALUE = ("-b", "--branch", "--depth", "-c", "--config", "-j", "--jobs", "-o", "--origin")
+"""Options of `git clone` whose value is the next argument."""
+
+
 def _image_in_home(recipe: Recipe) -> Iterator[Hit]:
     homes = _HOMES if "perlmutter" in recipe.site else _HOMES_OF_NERSC
     for stage in recipe.stages:
@@ -42,7 +46,7 @@ def _below_mounts(recipe: Recipe) -> Iterator[Hit]:
         for script in stage.scripts("post", "appinstall"):
             seen: set[str] = set()
             for call in script.calls:
-                texts = [one.text for one in call.operands()]
+                texts = [one.text for one in call.operands(_WITH_VALUE if call.name == "git" else ())]
                 targets = texts[-1:] if call.name in ("cp", "mv", "ln", "install") and len(texts) > 1 else []
                 targets += [
                     text.partition("=")[2]

@@ -86,7 +86,8 @@ def _managed(recipe: Recipe) -> Iterator[Hit]:
             managed = True
         if not managed or base.agent not in ("docker", "library"):
             continue
-        text = stage.build_text
+        # That the package is there does not say that an environment is made with it.
+        text = re.sub(r"python3[\d.]*-(venv|virtualenv)\b", "", stage.build_text)
         if _OTHER_PYTHONS.search(text):
             continue
         for one in installs(stage.calls, "pip"):

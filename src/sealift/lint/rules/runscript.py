@@ -73,6 +73,8 @@ _NO_PROGRAMS = frozenset(
 def _without_exec(recipe: Recipe) -> Iterator[Hit]:
     for script in recipe.image_scripts("runscript", "startscript"):
         found = _last_program(script)
+        if any("exec" in call.wrappers and call.run.certain for call in script.calls):
+            continue  # what comes behind it never runs
         if found is None or re.search(r"\btrap\b|\bset\s+-\w*x|\(\)\s*\{|&\s*$", script.text, re.MULTILINE):
             continue
         # What a sourced file defines may be a function, which cannot be executed.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sealift.lint.calls import Call
 from sealift.lint.examples import CONDA, PYTHON, ROCKY, UBUNTU, file, post
@@ -46,9 +46,9 @@ def _apt_lists(recipe: Recipe) -> Iterator[Hit]:
         ]
         if not found or not updates:
             continue
-        if _removed(stage, r"/?var/lib/apt(/|$)", r"/var/lib/\{?apt", r"/var/lib/\*", r"lists") or _mentions_lists(
-            stage
-        ):
+        if _removed(
+            stage, r"/?var/lib/apt(/|$)", r"/var/lib/\{?apt(?![\w-])", r"/var/lib/\*", r"lists"
+        ) or _mentions_lists(stage):
             continue
         last = found[-1].call
         command = "rm -rf /var/lib/apt/lists/*"
@@ -61,7 +61,8 @@ def _apt_lists(recipe: Recipe) -> Iterator[Hit]:
 
 def _mentions_lists(stage: StageView) -> bool:
     """Is a list removed in a way that was not followed: a script that is copied, a variable?"""
-    return re.search(r"rm\s[^\n]*apt/lists|rm\s[^\n]*lists/\*|/var/lib/apt[^\n]*-delete", stage.build_text) is not None
+    said = r"rm\s[^\n]*apt/lists|rm\s[^\n]*(?<![\w/-])lists/\*|/var/lib/apt[^\n]*-delete"
+    return re.search(said, stage.build_text) is not None
 
 
 def _apt_recommends(recipe: Recipe) -> Iterator[Hit]:
@@ -118,14 +119,24 @@ def _pip_cache(recipe: Recipe) -> Iterator[Hit]:
     for stage in recipe.stages[-1:]:
         if _pip_cache_is_off(stage):
             continue
-        for one in installs(stage.calls, "pip"):
-            if one.call.has("--no-cache-dir", "--cache-dir") or one.call.variable("PIP_NO_CACHE_DIR"):
-                continue
-            yield one.call.hit(
-                "pip leaves every wheel that it downloads in root's ~/.cache, where the image keeps it",
+        found = [
+            one
+            for one in installs(stage.calls, "pip")
+            if not one.call.has("--no-cache-dir", "--cache-dir") and not one.call.variable("PIP_NO_CACHE_DIR")
+        ]
+        if found:
+            yield found[0].call.hit(
+                "pip leaves every wheel that it downloads in root's ~/.cache, where the image keeps it" + _times(found),
                 "write: pip install --no-cache-dir …",
-                edits=one.call.insert_behind(one.verb_field, " --no-cache-dir"),
+                "or once, at the top of `%post`: export PIP_NO_CACHE_DIR=1",
+                edits=tuple(
+                    edit for one in found for edit in one.call.insert_behind(one.verb_field, " --no-cache-dir")
+                ),
             )
+
+
+def _times(found: Sequence[object]) -> str:
+    return f" ({len(found)} installations)" if len(found) > 1 else ""
 
 
 def _pip_cache_is_off(stage: StageView) -> bool:
@@ -143,20 +154,23 @@ def _uv_cache(recipe: Recipe) -> Iterator[Hit]:
         text = stage.build_text
         if re.search(r"UV_NO_CACHE|UV_CACHE_DIR|XDG_CACHE_HOME|uv\s+cache\s+(clean|prune)|rm\s[^\n]*\.cache", text):
             continue
-        for call in stage.calls:
-            texts = call.texts
-            verb = 1 if texts[:1] == ("pip",) else 0
-            used = texts[verb : verb + 1]
-            if (
-                call.name != "uv"
-                or used not in (("install",), ("sync",))
-                or call.has("--no-cache", "-n", "--cache-dir")
-            ):
-                continue
-            yield call.hit(
-                "uv leaves every wheel that it downloads in root's ~/.cache/uv, where the image keeps it",
+        found = [
+            (call, verb)
+            for call in stage.calls
+            for verb in (1 if call.texts[:1] == ("pip",) else 0,)
+            if call.name == "uv"
+            and call.texts[verb : verb + 1] in (("install",), ("sync",))
+            and not call.has("--no-cache", "-n", "--cache-dir")
+        ]
+        if found:
+            yield found[0][0].hit(
+                "uv leaves every wheel that it downloads in root's ~/.cache/uv, where the image keeps it"
+                + _times(found),
                 "write: uv pip install --no-cache …",
-                edits=call.insert_behind(call.fields[verb], " --no-cache"),
+                "or once, at the top of `%post`: export UV_NO_CACHE=1",
+                edits=tuple(
+                    edit for call, verb in found for edit in call.insert_behind(call.fields[verb], " --no-cache")
+                ),
             )
 
 
