@@ -7,6 +7,7 @@ import pytest
 from sealift.lint.catalogue import BY_ID
 from sealift.lint.check import lint
 from sealift.lint.values import Settings
+from tests.lint.labels import SETTINGS
 from tests.lint.test_planted import DEBIAN, HOME, STAGES, found
 
 GOOD = DEBIAN.replace("@POST@", "")
@@ -208,3 +209,27 @@ def test_images_of_r_with_a_date_are_pinned() -> None:
     repository = ', repos="https://cran.r-project.org"'
     for image, more, count in (("r-ver:4.4.1", "", 0), ("r-ver:latest", "", 1), ("r-ver:4.4.1", repository, 1)):
         assert len(lint(recipe.format(image, more).encode(), settings=settings).findings) == count
+
+
+OF_A_SITE = {
+    "cd /tmp/openmpi-4.1.6 && ./configure --prefix=/opt/ompi --with-ucx": {"mpi-not-of-site"},
+    "cd /tmp/openmpi-5.0.6 && ./configure --prefix=/opt/ompi --with-pmix --with-ofi": set[str](),
+    "cd /tmp/mpich-3.4.3 && ./configure --prefix=/opt/mpich --with-device=ch4:ofi": set[str](),
+    "export TORCH_CUDA_ARCH_LIST='7.0;7.5'": {"gpu-generation-missing"},
+    "export TORCH_CUDA_ARCH_LIST='7.0;7.5+PTX'": set[str](),
+    "nvcc -gencode arch=compute_70,code=sm_70 -o /opt/a a.cu": {"gpu-generation-missing"},
+    "nvcc -gencode arch=compute_70,code=sm_70 -gencode arch=compute_80,code=sm_80 -o /opt/a a.cu": set[str](),
+    "nvcc -gencode=arch=compute_70,code=[sm_70,compute_70] -o /opt/a a.cu": set[str](),
+    "nvcc -arch=sm_90 -o /opt/a a.cu": {"gpu-generation-missing"},
+    "cmake -DCMAKE_CUDA_ARCHITECTURES='70-real;75-real' -S /opt/app -B /tmp/b": {"gpu-generation-missing"},
+    "cmake -DCMAKE_CUDA_ARCHITECTURES=80 -S /opt/app -B /tmp/b": set[str](),
+    "wget -q -O /tmp/a.sh https://example.org/a-linux-aarch64.sh": {"architecture-of-another-site"},
+    "/opt/venv/bin/pip install --no-cache-dir 'cupy-cuda13x==14.0.0'": set[str](),
+}
+
+
+@pytest.mark.parametrize(("line", "rules"), OF_A_SITE.items(), ids=range(len(OF_A_SITE)))
+def test_what_a_machine_asks_for_is_said_with_its_name(line: str, rules: set[str]) -> None:
+    text = GOOD.replace(POST, f"    {line}\n{POST}")
+    report = lint(text.encode(), settings=SETTINGS)
+    assert {one.rule.id for one in report.findings if one.level != "note"} == rules

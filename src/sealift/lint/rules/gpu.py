@@ -178,17 +178,16 @@ def _capability(recipe: Recipe) -> Iterator[Hit]:
     for script in recipe.scripts("post", "appinstall"):
         for run in script.runs:
             texts = [*run.texts, *(f"{one.name}={run.variables.get(one.name, '')}" for one in run.command.assignments)]
-            for text in texts:
-                named = _compiled_for(text) if UNKNOWN not in text else []
-                if named and not any(_runs_on(one, have) for one in named):
-                    yield script.hit(
-                        run.start,
-                        run.end,
-                        f"this compiles for {_generations(named)}, and the GPUs of {recipe.site[0]} have "
-                        f"{have // 10}.{have % 10}: no kernel in it runs there",
-                        f"add the site's: {have // 10}.{have % 10} (sm_{have})",
-                    )
-                    break
+            # Options of a compiler are many words, and only all of them say what it makes.
+            named = _compiled_for(" ".join(text for text in texts if UNKNOWN not in text))
+            if named and not any(_runs_on(one, have) for one in named):
+                yield script.hit(
+                    run.start,
+                    run.end,
+                    f"this compiles for {_generations(named)}, and the GPUs of {recipe.site[0]} have "
+                    f"{have // 10}.{have % 10}: no kernel in it runs there",
+                    f"add the site's: {have // 10}.{have % 10} (sm_{have})",
+                )
 
 
 def _compiled_for(text: str) -> list[str]:
@@ -200,8 +199,11 @@ def _compiled_for(text: str) -> list[str]:
     cmake = re.search(r"CMAKE_CUDA_ARCHITECTURES=[\"']?([\d;a-z-]+)", text)
     if cmake:
         return re.findall(r"\d{2,3}(?:-real|-virtual)?", cmake[1])
-    nvcc = re.search(r"(?:^|\s)-arch=sm_(\d{2,3})", text)
-    return [nvcc[1]] if nvcc else []
+    nvcc = re.search(r"(?:^|\s)(?:-arch|--gpu-architecture)[= ]sm_(\d{2,3})", text)
+    codes = re.findall(r"(?:^|[\s,=])code=\[?([\w,]+)", text) if re.search(r"-gencode|--generate-code", text) else []
+    made = [one for code in codes for one in re.findall(r"(sm|compute|lto)_(\d{2,3})a?", code)]
+    # A binary runs on its own generation; what is kept as PTX (`compute_80`), on all that are newer.
+    return [*([nvcc[1]] if nvcc else ()), *(number + ("" if kind == "compute" else "-real") for kind, number in made)]
 
 
 def _generations(targets: list[str]) -> str:

@@ -68,6 +68,8 @@ def _static(recipe: Recipe) -> Iterator[Hit]:
 
 
 def _from_distribution(recipe: Recipe) -> Iterator[Hit]:
+    if any(True for _ in _not_of_site(recipe)):
+        return  # it does not fit, by chance or otherwise
     for stage in recipe.stages:
         if any(True for _ in mpi_builds(stage)):
             continue
@@ -131,6 +133,14 @@ def _not_of_site(recipe: Recipe) -> Iterator[Hit]:
                     "build an MPI of the site's family: sealift sites " + recipe.site[0],
                 )
                 return
+    for call, name in (build for one in recipe.stages for build in mpi_builds(one)):
+        if name == "openmpi" and name not in families and not re.search(r"--with-(pmi|slurm)", " ".join(call.texts)):
+            yield call.hit(
+                f"this is Open MPI, and {recipe.site[0]} swaps in another family: {families}",
+                "build MPICH, of which the site's own takes the place",
+                "or say how it is started without that: ./configure --with-pmix --with-ofi …, and srun --mpi=pmix",
+            )
+            return
 
 
 RULES: tuple[Rule, ...] = (
