@@ -57,7 +57,7 @@ def test_from_nothing_to_done(learn: Call, world: World) -> None:
         0,
         (
             "ex01: Count  (2 steps, about 2 minutes)\nFrom one to two.\n\n"
-            "next: cd ex01-count\nnext: read README.md; each step there ends with: sealift learn check\n"
+            "next: cd ex01-count\nnext: read README.md, and after each step: sealift learn check\n"
         ),
         "",
     )

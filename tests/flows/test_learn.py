@@ -200,6 +200,12 @@ def test_each_step_in_its_turn(begun: World) -> None:
             )
         ],
     }
+    # One that is looked at alone counts alone.
+    begun.answer("2")
+    assert looked(step="two") == [("two", True)]
+    assert begun.kept()["done"] == ["one", "two"]
+    assert looked(step="one") == [("one", False)]
+    assert begun.kept()["done"] == ["two"]
     # A step that is broken again counts no more; that all was right once stays known.
     begun.answer("2")
     assert looked() == [("one", False)]

@@ -207,7 +207,7 @@ def _start_lines(place: Place) -> Iterator[str]:
     yield from _wrapped(exercise.about)
     yield ""
     yield f"next: cd {shlex.quote(os.path.relpath(place.folder))}"
-    yield "next: read README.md; each step there ends with: sealift learn check"
+    yield "next: read README.md, and after each step: sealift learn check"
 
 
 # What is right, and what is not yet

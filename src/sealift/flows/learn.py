@@ -267,24 +267,23 @@ def _checked(request: LearnRequest, place: Place) -> Checked:
         today=request.today,
     )
     here = conditions(request.environment)
+    steps = (_step(place, request.step),) if request.step else place.exercise.steps
+    looked: list[LookedAt] = []
     try:
-        if request.step:
-            step = _step(place, request.step)
-            return Checked(place=place, steps=(LookedAt(step=step, findings=look_at(step, desk, here=here)),))
-        looked: list[LookedAt] = []
-        for step in place.exercise.steps:
+        for step in steps:
             one = LookedAt(step=step, findings=look_at(step, desk, here=here))
-            before_others = step is not place.exercise.steps[-1]
-            looked.append(_forgiven(one) if before_others and step.id in place.progress.done else one)
+            looked.append(one if step is steps[-1] or step.id not in place.progress.done else _forgiven(one))
             if not looked[-1].right:
                 break
     finally:
         desk.close()
-    done = tuple(one.step.id for one in looked if one.right)
-    finished = len(done) == len(place.exercise.steps)
+    right = {one.step.id: one.right for one in looked}
+    known = place.progress.done if request.step else ()
+    done = tuple(step.id for step in place.exercise.steps if right.get(step.id, step.id in known))
 
     def change(progress: Progress) -> Progress:
-        return replace(_at(progress, place), done=done, finished=progress.finished or finished)
+        finished = progress.finished or Checked(place=place, steps=tuple(looked)).finished
+        return replace(_at(progress, place), done=done, finished=finished)
 
     return Checked(place=replace(place, progress=_keep(request, place.key, change)), steps=tuple(looked))
 
