@@ -206,3 +206,12 @@ def test_abilities_can_be_done_without(ability: str) -> None:
             assert ability not in host.programs
         case _:
             assert getattr(host.single, ability) == "SEALIFT_WITHOUT says so"
+
+
+@pytest.mark.parametrize(
+    ("why", "line"),
+    [("No such file or directory", "modprobe fuse"), ("Permission denied", "chmod 666 /dev/fuse")],
+)
+def test_a_device_that_is_not_there_wants_its_driver(why, line):
+    (found,) = (one for one in findings(replace(USER, many=replace(GOOD, fuse=why)), LOCAL) if one.id == "sandbox.fuse")
+    assert found.remedy == f"ask an administrator for: {line}   (in a container: --device /dev/fuse)"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Mapping
 
 from sealift.core.finding import Finding
@@ -133,12 +135,13 @@ def _squashfs(host: HostAbilities, mode: str, trial: Trial) -> Finding:
         by = "the kernel" if mode == "root" else programs[0]
         return Finding(id="sandbox.squashfs", severity="ok", what=f"images are mounted by {by}, not unpacked")
     if trial.fuse:
+        line = "modprobe fuse" if trial.fuse == os.strerror(errno.ENOENT) else "chmod 666 /dev/fuse"
         return Finding(
             id="sandbox.fuse",
             severity="warning",
             what="FUSE cannot be used here: images are unpacked to disk before they are used",
             evidence=f"/dev/fuse: {trial.fuse}",
-            remedy="ask an administrator for: chmod 666 /dev/fuse   (in a container: --device /dev/fuse)",
+            remedy=f"ask an administrator for: {line}   (in a container: --device /dev/fuse)",
         )
     return Finding(
         id="sandbox.squashfuse",
