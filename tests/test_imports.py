@@ -106,6 +106,15 @@ def test_the_command_starts_without_heavy_modules(argument):
     assert sorted(loaded.intersection(HEAVY)) == []
 
 
+def test_what_to_type_first_is_said_without_heavy_modules(tmp_path):
+    argv = [sys.executable, "-X", "importtime", "-m", "sealift"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "sealift.flows.firststeps" in loaded
+    assert sorted(loaded.intersection(HEAVY)) == []
+
+
 def test_a_build_without_a_registry_does_not_load_its_client(tmp_path):
     (tmp_path / "x.def").write_text("Bootstrap: scratch\n")
     environment = {"PATH": "/usr/bin:/bin", "SEALIFT_CACHE_DIR": str(tmp_path / "cache"), "HOME": str(tmp_path)}

@@ -128,6 +128,22 @@ def test_a_word_that_is_no_command(word, message, hint, capsys):
     assert capsys.readouterr().err == f"error: {message}\nhint: {hint}\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "hints"),
+    [
+        (["build", "--forcce", "a", "b"], ["did you mean `--force`?", "sealift build --help"]),
+        (["check", "a.sif", "--xyzzy"], ["sealift check --help"]),
+        (["kernel", "install", "a.sif", "--displayname", "x"], ["sealift kernel --help"]),
+    ],
+)
+def test_a_flag_that_there_is_not(words, hints, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    assert end.value.code == 2
+    said = [line.removeprefix("hint: ") for line in capsys.readouterr().err.splitlines() if line.startswith("hint: ")]
+    assert said[: len(hints)] == hints
+
+
 def test_what_is_suggested_exists():
     from sealift.cli.mistyped import _OTHERS
     from sealift.cli.shimverbs import REFUSED

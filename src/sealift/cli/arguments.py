@@ -17,7 +17,13 @@ class Parser(argparse.ArgumentParser):
         return tuple(self._actions)
 
     def error(self, message: str) -> NoReturn:
-        print(f"error: {message}\nhint: {self.prog} --help", file=sys.stderr)
+        hints = [f"{self.prog} --help"]
+        if unknown := re.search(r"unrecognized arguments: (?:.* )?(--[\w-]+)", message):
+            import difflib
+
+            names = [name for action in self.actions() for name in action.option_strings if name.startswith("--")]
+            hints = [f"did you mean `{name}`?" for name in difflib.get_close_matches(unknown[1], names, n=1)] + hints
+        print("\n".join((f"error: {message}", *(f"hint: {hint}" for hint in hints))), file=sys.stderr)
         raise SystemExit(2)
 
 

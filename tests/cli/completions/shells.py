@@ -11,7 +11,8 @@ from pathlib import Path
 
 from tests import parts
 
-# Readline puts all completions into the line, and the line's words become lines of a file.
+# Readline puts all completions into the line, and the line's words become lines of a file. zsh, which finds the script
+# itself, does so, too.
 _BASH = r"""
 PS1= PS2= HISTFILE=
 source {script}
@@ -22,13 +23,14 @@ bind 'set enable-bracketed-paste off'
 _ZSH = r"""
 PS1= PS2= RPS1=
 setopt no_beep
+mkdir -p {out}/functions && cp {script} {out}/functions/_sealift
+fpath=({out}/functions $fpath)
 autoload -Uz compinit && compinit -u -D
 zstyle ':completion:all-matches:*' completer _all_matches _complete
 zstyle ':completion:all-matches:*' insert yes
 zstyle ':completion:*' list-colors ''
 zle -C all-matches complete-word _generic
 bindkey '^I' all-matches
-source {script}
 sealift() {{ if [[ $1 == kernel && $2 == list ]]; then {kernels}; else print -rl -- "$@" > {out}/$n; fi }}
 """
 _KERNELS = r"printf 'KERNEL   ENGINE\nanalysis docker\ntorch    embedded\n'"
