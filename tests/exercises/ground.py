@@ -42,7 +42,8 @@ class Ground:
         """A command of a README as it is typed. With Apptainer's name where that has the same words; but it builds
         only in the last step, for it is slow at that, and an image is an image.
         """
-        command = self.adapted(command)
+        # Its way to a mirror is a flag.
+        command = self.adapted(command).replace("skopeo inspect ", f"skopeo --registries-conf {self.conf} inspect ")
         if not self.apptainer:
             return command
         if last:
