@@ -63,6 +63,10 @@ SELF_PARSED = ("run", "job")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code; docs/reference/exit-codes.md lists them."""
     open_missing_streams()
+    if sys.platform == "win32":  # a pipe there may take fewer characters than we have
+        for stream in (sys.stdout, sys.stderr):
+            if reconfigure := getattr(stream, "reconfigure", None):
+                reconfigure(errors="replace")
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0].startswith("-"):
         return _without_command(words)
