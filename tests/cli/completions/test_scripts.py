@@ -10,12 +10,13 @@ import pytest
 
 from sealift.cli.app import COMMANDS, main
 from sealift.cli.completion import SHELLS, known
-from sealift.cli.grammar import all_commands, commands_of
+from sealift.cli.grammar import _BY_METAVAR, _BY_NAME, _OF_COMMAND, all_commands, commands_of
 from sealift.cli.learn import _VERBS
 from sealift.engines.choose import CLEAN_ENGINES, ENGINES
 from sealift.flows import kernel, sites
 from sealift.jobs import job
 from tests.cli.completions.shells import ask_by_hand, ask_fish
+from tests.docs.commands import parser_of
 
 FILES = ("hello.def", "hello.sif", "base.sqfs", "notes.txt", "my.toml", "two words.sif", "sub/deep.sif")
 IMAGES = ["base.sqfs", "hello.sif", "sub", "two words.sif"]
@@ -122,6 +123,27 @@ def test_every_flag_that_help_shows_is_known(capsys):
 _ENCRYPTION = {"-e", "--encrypt", "--passphrase", "--pem-path", "--library"}
 REFUSED = {"build": _ENCRYPTION, "pull": _ENCRYPTION, "push": {"--library"}}
 """Flags that only say why there is no such thing."""
+
+
+def test_what_is_said_of_a_flag_or_a_place_is_of_one_that_there_is():
+    there = {
+        (" ".join(command.words), name)
+        for command in all_commands()
+        for name in (
+            *(long.lstrip("-") for option in command.options for long in option.names),
+            *_fields(command.words),
+        )
+    }
+    assert set(_OF_COMMAND) - there == set()
+    assert set(_BY_NAME) <= {name for _, name in there}
+    metavars = {each.metavar for command in all_commands() for each in (*command.options, *command.places)}
+    assert set(_BY_METAVAR) <= metavars
+
+
+def _fields(words: tuple[str, ...]) -> set[str]:
+    if COMMANDS[words[0]][0] == "run":
+        return set()
+    return {action.dest for action in parser_of(words).actions() if not action.option_strings}
 
 
 def test_what_is_written_down_twice_is_the_same(tmp_path):
