@@ -136,8 +136,9 @@ def test_what_is_said_of_a_flag_or_a_place_is_of_one_that_there_is():
     }
     assert set(_OF_COMMAND) - there == set()
     assert set(_BY_NAME) <= {name for _, name in there}
-    metavars = {each.metavar for command in all_commands() for each in (*command.options, *command.places)}
-    assert set(_BY_METAVAR) <= metavars
+    of_flags = {option.metavar for command in all_commands() for option in command.options}
+    of_places = {place.metavar for command in all_commands() for place in command.places}
+    assert set(_BY_METAVAR) <= of_flags | of_places
 
 
 def _fields(words: tuple[str, ...]) -> set[str]:
