@@ -113,7 +113,7 @@ def test_a_fix_is_a_fix(data: bytes) -> None:
         ("pip install --no-cache-dir a==1 > log 2>&1", "pip install --no-cache-dir a==1 > log 2>&1"),
         ("cp a \\ \t\n    b", "cp a \\\n    b"),
         ("echo 'a \\ \n    b'", "echo 'a \\ \n    b'"),
-        ("pacman -Sy git", "pacman -Sy --noconfirm git"),
+        ("pacman -Sy git", "pacman -Sy --noconfirm git\n    pacman -Scc --noconfirm"),
         ("pacman -Ss git", "pacman -Ss git"),
         ("conda create -n x a=1", "conda create -y -n x a=1\n    conda clean -afy"),
         ("if true; then conda install -y a=1; fi", "if true; then conda install -y a=1; fi"),

@@ -69,6 +69,18 @@ PLANTED: dict[str, list[tuple[str, ...]]] = {
             "torch==2.1.0 --index-url https://download.pytorch.org/whl/cu118",
         ),
     ],
+    "network-slowed": [
+        (ENVIRONMENT, f"{ENVIRONMENT}\n    export UCX_TLS=tcp,self"),
+        (ENVIRONMENT, f"{ENVIRONMENT}\n    export OMPI_MCA_btl='self,vader,tcp'"),
+        (RUN, f"    export NCCL_IB_DISABLE=1\n{RUN}"),
+    ],
+    "key-made-in-image": [
+        (POST, f"    ssh-keygen -t rsa -N '' -f ~/.ssh/id_ed\n{POST}"),
+        (
+            POST,
+            f"    openssl req -x509 -newkey rsa:4096 -nodes -keyout /opt/app/a.pem -out /opt/c.pem\n{POST}",
+        ),
+    ],
     "locale-missing": [(ENVIRONMENT, f"{ENVIRONMENT}\n    export LC_ALL=en_US.UTF-8")],
     "environment-overwrites-path": [
         ("    export PATH=/opt/app/bin:$PATH", "    export PATH=/opt/app/bin"),
@@ -150,6 +162,7 @@ def test_a_planted_fault_is_found_and_nothing_else(rule: str, good: str, row: tu
 
 
 HARMLESS: list[tuple[str, ...]] = [
+    (ENVIRONMENT, f"{ENVIRONMENT}\n    export UCX_TLS=rc,sm,self FI_PROVIDER=cxi NCCL_DEBUG=INFO OMPI_MCA_pml=ucx"),
     ("    export PATH=/opt/app/bin:$PATH", "    export PATH=${APP:-/opt/app}/bin:$(getconf PATH):$PATH"),
     (ENVIRONMENT, f"{ENVIRONMENT}\n    export TMPDIR=/tmp APP_CACHE=/tmp/app"),
     (ENVIRONMENT, f"{ENVIRONMENT}\n    export CUDA_VISIBLE_DEVICES=$SLURM_LOCALID CUDA_DEVICE_ORDER=PCI_BUS_ID"),

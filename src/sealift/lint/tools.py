@@ -115,6 +115,7 @@ def _action(call: Call, tool: str, with_value: Container[str]) -> Action | None:
     return Action(call=call, tool=tool, verb=operands[0].text, verb_field=operands[0], packages=operands[1:])
 
 
+MOVING_BRANCHES = frozenset(("main", "master", "develop", "dev", "devel", "trunk", "HEAD", "nightly"))
 PIP_ITSELF = frozenset(("pip", "setuptools", "wheel"))
 
 
@@ -129,7 +130,8 @@ def pip_unpinned(one: Action) -> list[str]:
             continue
         if "://" in text or text.startswith("git+"):
             path = text.partition("#")[0].partition("://")[2]
-            if text.startswith("git+") and "@" not in path.partition("/")[2]:
+            ref = path.partition("/")[2].rpartition("@")
+            if "git+" in text and (not ref[1] or ref[2] in MOVING_BRANCHES):
                 found.append(text)
             continue
         name = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[^\]]*\])?", text)

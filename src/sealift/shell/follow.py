@@ -266,7 +266,7 @@ class _Follower:
         state.values = {name: value for name, value in state.values.items() if name not in ("@", "*", "#")} | kept
 
     def inner_script(self, fields: Sequence[Field], command: Simple, place: tuple[int, int], state: _State) -> None:
-        """`sh -c TEXT`, `eval TEXT`, `sh <<EOF`."""
+        """`sh -c TEXT`, `su USER -c TEXT`, `eval TEXT`, `sh <<EOF`."""
         fields = list(fields)
         while fields and fields[0].text in ("sudo", "exec", "command", "-E", "-H", "env"):
             fields = fields[1:]
@@ -274,7 +274,7 @@ class _Follower:
         if not texts or state.depth >= _DEEPEST:
             return
         said, words = "", list[Word]()
-        if texts[0] in _SHELLS:
+        if texts[0] in _SHELLS or (texts[0] in ("su", "runuser") and "-c" in texts):
             row = next((row for row, text in enumerate(texts) if text[:1] == "-" and text.endswith("c")), None)
             if row is not None and row + 1 < len(texts):
                 said, words = texts[row + 1], [fields[row + 1].word]

@@ -101,6 +101,31 @@ def _from_conda(recipe: Recipe) -> Iterator[Hit]:
                 )
 
 
+_SLOW = {
+    "UCX_TLS": r"(?:tcp|self|sm|,)+",
+    "OMPI_MCA_btl": r"(?:tcp|self|vader|sm|,)+",
+    "FI_PROVIDER": r"tcp|sockets|udp",
+    "NCCL_IB_DISABLE": "1",
+    "NCCL_NET": "Socket",
+    "NCCL_P2P_DISABLE": "1",
+}
+"""Variables, and the values that leave the slow ways alone."""
+
+
+def _slow_network(recipe: Recipe) -> Iterator[Hit]:
+    for script in recipe.image_scripts("environment", "appenv", "runscript", "startscript"):
+        for name, value in _SLOW.items():
+            for start, end, word in script.assigned(name):
+                said = script.text[word.start : word.end] if word is not None else ""
+                if re.fullmatch(value, said.removeprefix(f"{name}=").strip("\"'")):
+                    yield script.hit(
+                        start,
+                        end,
+                        f"`{name}` here keeps every site from its fast network: it works, and is many times slower",
+                        "leave it out of the image, and set it in the job where it is needed",
+                    )
+
+
 _OF_THE_HOST = ("srun", "jsrun", "ibrun", "aprun")
 _LAUNCHERS = frozenset(("mpirun", "mpiexec", "orterun", "mpiexec.hydra", *_OF_THE_HOST))
 
@@ -199,6 +224,19 @@ RULES: tuple[Rule, ...] = (
         bad=post("conda install -y -c conda-forge mpi4py=4.0.1\nconda clean -afy", CONDA),
         good=post("conda install -y -c conda-forge mpi4py=4.0.1 'mpich=4.*=external_*'\nconda clean -afy", CONDA),
         look=_from_conda,
+    ),
+    Rule(
+        id="network-slowed",
+        family="mpi",
+        level="warning",
+        title="The image switches the fast network off",
+        reason="Variables such as `UCX_TLS=tcp`, `OMPI_MCA_btl=tcp,self` or `NCCL_IB_DISABLE=1` help on a laptop or in "
+        "one cluster's trouble. In an image they go everywhere: nothing fails, and from the second node on all is many "
+        "times slower, until somebody reads the image's environment.",
+        remedy="Leave them out of the image. Where a site needs one, set it in the job.",
+        bad=file(UBUNTU, environment="export UCX_TLS=tcp"),
+        good=file(UBUNTU, environment="export LC_ALL=C.UTF-8"),
+        look=_slow_network,
     ),
     Rule(
         id="mpirun-in-image",

@@ -10,13 +10,12 @@ from sealift.lint.calls import Call
 from sealift.lint.ends import end_of_life
 from sealift.lint.examples import CONDA, PYTHON, ROCKY, UBUNTU, post
 from sealift.lint.recipe import Recipe
-from sealift.lint.tools import actions, conda_unpinned, downloads, installs, listed, pip_unpinned, told
+from sealift.lint.tools import MOVING_BRANCHES, actions, conda_unpinned, downloads, installs, listed, pip_unpinned, told
 from sealift.lint.values import Hit, Rule
 from sealift.shell.follow import UNKNOWN
 
 _IMAGE_AGENTS = ("docker", "oras", "library")
 _COMMIT = re.compile(r"[0-9a-f]{7,40}\Z")
-_MOVING_BRANCHES = frozenset(("main", "master", "develop", "dev", "devel", "trunk", "HEAD", "nightly"))
 _MOVING_ADDRESS = re.compile(
     r"(?:^|[/_.-])latest(?:[/_.?-]|$)|/(?:raw|archive|tarball|zipball|blob)/(?:refs/heads/)?(?:master|main|develop|HEAD)\b"
     r"|raw\.githubusercontent\.com/[^/]+/[^/]+/(?:refs/heads/)?(?:master|main|develop|HEAD)/"
@@ -114,6 +113,14 @@ def _pip_upgraded(recipe: Recipe) -> Iterator[Hit]:
 
 def _conda_unpinned(recipe: Recipe) -> Iterator[Hit]:
     for stage in recipe.stages:
+        for one in actions(stage.calls):
+            if one.tool == "conda" and one.verb in ("update", "upgrade") and not one.call.has("-f", "--file"):
+                what = listed(conda_unpinned(one)) or ("everything" if one.call.has("--all", "-a") else "")
+                if what:
+                    yield one.call.hit(
+                        f"conda updates {what} to whatever version is the newest that day",
+                        "leave it out, and take a newer base, or say the version: conda install -y NAME=VERSION",
+                    )
         for one in installs(stage.calls, "conda"):
             names = conda_unpinned(one)
             if names and not one.call.has("-f", "--file"):
@@ -146,7 +153,7 @@ def _moving_branch(recipe: Recipe) -> Iterator[Hit]:
         ]
         for call in clones:
             branch = call.value("-b", "--branch", "--revision")
-            if branch is not None and branch not in _MOVING_BRANCHES:
+            if branch is not None and branch not in MOVING_BRANCHES:
                 continue
             later = [one for one in checkouts if one.run.pipe > call.run.pipe]
             if any(_fixes(one.texts) for one in later):
@@ -181,10 +188,11 @@ def _fixes(words: tuple[str, ...]) -> bool:
     """Does a checkout name something that does not move, as far as one can tell?"""
     verb = next((row for row, word in enumerate(words) if word in ("checkout", "reset", "switch")), 0)
     named = [word for word in words[verb + 1 :] if not word.startswith("-")]
-    return bool(named) and named[0].removeprefix("origin/") not in _MOVING_BRANCHES
+    return bool(named) and named[0].removeprefix("origin/") not in MOVING_BRANCHES
 
 
 def _moving_download(recipe: Recipe) -> Iterator[Hit]:
+    yield from _moving_requirements(recipe)
     for stage in recipe.stages:
         for one in downloads(stage.calls):
             found = _MOVING_ADDRESS.search(one.url)
@@ -194,6 +202,20 @@ def _moving_download(recipe: Recipe) -> Iterator[Hit]:
                     f"the address has `{_MOVING_WORD.findall(found[0])[-1]}` in it: another day it is another file",
                     "take the address of one release, and check its sum: echo 'SHA256  FILE' | sha256sum -c",
                 )
+
+
+def _moving_requirements(recipe: Recipe) -> Iterator[Hit]:
+    """Files of requirements that pip, uv or conda fetch themselves."""
+    for stage in recipe.stages:
+        for one in actions(stage.calls):
+            for field in one.call.fields if one.tool in ("pip", "uv", "conda") else ():
+                found = _MOVING_ADDRESS.search(field.text) if re.match(r"https?://", field.text) else None
+                if found:
+                    yield one.call.hit_field(
+                        field,
+                        f"the address has `{_MOVING_WORD.findall(found[0])[-1]}` in it: another day it is another file",
+                        "take the address of one release or commit, or bring the file with `%files`",
+                    )
 
 
 def _upgrade(recipe: Recipe) -> Iterator[Hit]:

@@ -15,6 +15,7 @@ from sealift.shell.follow import UNKNOWN
 from sealift.shell.values import Parameter, Simple
 from sealift.shell.walk import commands
 
+_PREPARING = frozenset(("cd", "mkdir", "export", "conda", "module"))
 _OF_APPS = {"apprun": {"make", "rm", "cp", "tee", "ls"}}
 
 
@@ -34,6 +35,7 @@ def _drops_arguments(recipe: Recipe) -> Iterator[Hit]:
             for call in programs
             if call.name
             not in OF_SHELL | {"cd", "mkdir", "export", "conda", "module"} | _OF_APPS.get(script.name, set())
+            or (call.name == "conda" and call.texts[:1] == ("run",))
         ]
         if programs:
             last = programs[-1]
@@ -66,8 +68,9 @@ def _unquoted_arguments(recipe: Recipe) -> Iterator[Hit]:
 
 
 _NO_PROGRAMS = frozenset(
-    ("cd", "mkdir", "rm", "cp", "wait", "service", "systemctl", "printenv", "env", "spack", "module", "conda", "mamba")
-)
+    ("cd", "mkdir", "rm", "cp", "wait", "service", "systemctl", "printenv", "env", "spack", "module", "conda", "mamba",
+     "mpirun", "mpiexec", "srun")
+)  # fmt: skip
 
 
 def _without_exec(recipe: Recipe) -> Iterator[Hit]:

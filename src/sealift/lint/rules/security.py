@@ -15,7 +15,8 @@ from sealift.shell.follow import UNKNOWN
 
 _INTERPRETERS = frozenset(("sh", "bash", "dash", "zsh", "python", "python3", "perl", "ruby", "R", "Rscript"))
 _CHECKS = re.compile(
-    r"\b(sha(1|224|256|384|512)?sums?|shasum|md5sum|b2sum|gpg2?|gpgv|cosign|minisign|openssl\s+dgst|--checksum)\b"
+    r"\b(sha(1|224|256|384|512)?sums?|shasum|md5sum|b2sum|gpgv|cosign|minisign|openssl\s+dgst|--checksum)\b"
+    r"|\bgpg2?\s[^\n]*--verify\b"
 )
 _UNCHECKED_FLAGS = frozenset(
     ("--allow-unauthenticated", "--force-yes", "--nogpgcheck", "--no-gpg-check", "--no-gpg-checks", "--allow-untrusted")
@@ -24,8 +25,9 @@ _SECRET = re.compile(
     r"\b(?:ghp_[A-Za-z0-9]{36}|gho_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{40,}|glpat-[A-Za-z0-9_-]{20,}"
     r"|AKIA[0-9A-Z]{16}|hf_[A-Za-z0-9]{30,}|xox[bp]-[A-Za-z0-9-]{20,}|sk-[A-Za-z0-9]{32,}|sk-(?:proj|ant)-[A-Za-z0-9_-]{32,}|nvapi-[A-Za-z0-9_-]{40,})"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
-    r"|\b[A-Z_]*(?:API_KEY|SECRET_ACCESS_KEY|ACCESS_TOKEN|AUTH_TOKEN|_PASSWORD)=[\"']?(?=[A-Za-z/+_-]*\d)(?=[\d/+_-]*[A-Za-z])"
+    r"|\b[A-Z_]*(?:API_KEY|SECRET_ACCESS_KEY|SECRET_KEY|TOKEN|PASSWORD)=[\"']?(?=[A-Za-z/+_-]*\d)(?=[\d/+_-]*[A-Za-z])"
     r"[A-Za-z0-9/+_-]{16,}"
+    r"|\becho\s+[\"']?[\w-]+:[^\s:$\"'|]{3,}[\"']?\s*\|\s*(?:sudo\s+)?chpasswd"
     r"|(?:https?|ftp)://[^\s/:@\"'$<>{}]+:(?P<password>[^\s/:@\"'$<>{}*]{3,})@"
 )
 _EVERYBODYS = ("/tmp", "/var/tmp")  # noqa: S108 -- names of folders in an image
@@ -99,7 +101,7 @@ def _unchecked(recipe: Recipe) -> Iterator[Hit]:
             found = [
                 one
                 for one in downloads(script.calls)
-                if not re.search(r"\.(gpg|asc|key|pub|list|repo)$", one.url) and one.field not in told
+                if not re.search(r"(?i)\.(gpg|asc|key|pub|list|repo)$|GPG-KEY", one.url) and one.field not in told
             ]
             if found and not _CHECKS.search(script.text):
                 yield found[0].call.hit(
@@ -213,6 +215,22 @@ def _secret_files(recipe: Recipe) -> Iterator[Hit]:
                     copy.span,
                     f"`{copy.source}` is a secret: everybody who has the image has it",
                     "bring it when the image runs: --bind, or a variable",
+                )
+
+
+def _keys_made(recipe: Recipe) -> Iterator[Hit]:
+    for script in recipe.image_scripts("post", "appinstall"):
+        if re.search(r"\brm\s[^\n]*(\.ssh|ssh_host|id_|\.pem|\.key)", script.text):
+            continue
+        for call in script.calls:
+            of_ssh = call.name == "ssh-keygen" and not call.has("-R", "-F", "-l", "-y", "-H")
+            of_tls = call.name == "openssl" and (
+                call.texts[:1] in (("genrsa",), ("genpkey",)) or "-newkey" in call.texts
+            )
+            if of_ssh or of_tls:
+                yield call.hit(
+                    "the private key that this makes is in the image: everybody who has the image has it",
+                    "make keys where the image runs, in the user's own home",
                 )
 
 
@@ -338,6 +356,18 @@ RULES = (
         bad=post("git clone --branch v1.0 https://me:hunter2hunter2@example.org/private.git /opt/private"),
         good=file(UBUNTU, files="private /opt/private"),
         look=_secrets,
+    ),
+    Rule(
+        id="key-made-in-image",
+        family="security",
+        level="warning",
+        title="A private key is made in the image",
+        reason="A key that `%post` makes is in every copy of the image: whoever has the image can pose as its servers, "
+        "or log in wherever the key is known.",
+        remedy="Make keys where the image runs, outside of it: in the user's home, or in `$TMPDIR` for one job.",
+        bad=post("ssh-keygen -t ed25519 -N '' -f /etc/ssh/key"),
+        good=file(UBUNTU, startscript='ssh-keygen -q -N "" -f "$TMPDIR/key"\nexec sshd -D -h "$TMPDIR/key" "$@"'),
+        look=_keys_made,
     ),
     Rule(
         id="secret-copied",

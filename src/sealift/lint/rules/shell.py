@@ -18,7 +18,7 @@ from sealift.lint.recipe import (
     ScriptView,
 )
 from sealift.lint.values import Hit, Rule
-from sealift.shell.values import Parameter, Simple
+from sealift.shell.values import Function, Parameter, Simple
 from sealift.shell.walk import commands, words
 
 _ALL = (*HOST_SCRIPTS, *BUILD_SCRIPTS, *ENVIRONMENT_SCRIPTS, *RUN_SCRIPTS, *TEST_SCRIPTS)
@@ -83,6 +83,41 @@ def _bash_hint(script: ScriptView) -> str:
     if script.name in ("post", "appinstall"):
         return "write: %post -c /bin/bash"
     return f"write `#!/bin/bash` directly below `{script.shown}`, or use what every shell knows"
+
+
+_POSITIONAL = frozenset(("@", "*", "#", *"123456789"))
+
+
+def _filled_too_early(recipe: Recipe) -> Iterator[Hit]:
+    for script in recipe.scripts("post", "appinstall"):
+        if re.search(r"\bset\s+--|\bshift\b", script.text):
+            continue
+        functions = [(one.start, one.end) for one in commands(script.reading.script) if isinstance(one, Function)]
+        for command in commands(script.reading.script):
+            if not isinstance(command, Simple) or not command.words:
+                continue
+            if any(start <= command.start < end for start, end in functions):
+                continue
+            name = command.words[0].literal
+            texts = [one.document.body for one in command.redirects if one.document] if name in ("cat", "tee") else []
+            if name in ("echo", "printf") and any(one.operator in (">", ">>", ">|") for one in command.redirects):
+                texts = list(command.words[1:])
+            found = [
+                part
+                for word in texts
+                for part in word.parts
+                if isinstance(part, Parameter) and part.name in _POSITIONAL and part.quote == '"' and not part.operator
+            ]
+            if found:
+                first = found[0]
+                yield script.hit(
+                    first.start,
+                    first.end,
+                    f"`${first.name}` is filled while the image is built, and empty: the file does not hold it",
+                    f"write: \\${first.name}",
+                    "or put quotes around the here-document's mark: <<'EOF'",
+                    edits=tuple(edit for one in found for edit in script.edit(one.start, one.start, "\\")),
+                )
 
 
 _BLANKS_BEHIND = re.compile(r"(?<!\\)(?:\\\\)*\\([ \t]+)\n")
@@ -233,6 +268,20 @@ RULES: tuple[Rule, ...] = (
         bad=post("cp /etc/hosts \\ \n    /opt/hosts"),
         good=post("cp /etc/hosts \\\n    /opt/hosts"),
         look=_continued,
+        fixes=True,
+    ),
+    Rule(
+        id="argument-filled-early",
+        family="shell",
+        level="warning",
+        title="A script that `%post` writes loses its `$@` or `$1`",
+        reason="Without quotes around the here-document's mark, and in double quotes of `echo`, the shell of `%post` "
+        "fills in `$@` and `$1` when it writes the file. `%post` has no arguments, so that nothing is left of them, "
+        "and the written script runs without its own.",
+        remedy="Write `<<'EOF'`, or a backslash before the dollar: `\\$@`.",
+        bad=post('echo "exec python3 /opt/app/main.py $@" > /usr/local/bin/app'),
+        good=post('echo "exec python3 /opt/app/main.py \\$@" > /usr/local/bin/app'),
+        look=_filled_too_early,
         fixes=True,
     ),
     Rule(

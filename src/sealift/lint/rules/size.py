@@ -85,6 +85,7 @@ def _without_recommends(call: Call) -> bool:
 
 def _yum_cache(recipe: Recipe) -> Iterator[Hit]:
     for stage in recipe.stages[-1:]:
+        yield from _pacman_cache(stage)
         found = installs(stage.calls, "yum")
         cleaned = any(call.name in ("yum", "dnf", "microdnf", "tdnf") and "clean" in call.texts for call in stage.calls)
         if not found or cleaned or _removed(stage, r"/var/cache/(yum|dnf|\*|\{)", r"/var/cache/?$"):
@@ -97,6 +98,20 @@ def _yum_cache(recipe: Recipe) -> Iterator[Hit]:
             f"what {last.name} downloaded stays in the image",
             f"clean up behind the last installation: {command}",
             edits=last.line_below(command) if "sudo" not in last.wrappers else (),
+        )
+
+
+def _pacman_cache(stage: StageView) -> Iterator[Hit]:
+    found = [
+        call
+        for call in stage.calls
+        if call.name == "pacman" and re.fullmatch(r"-S[yuw]*", (*call.texts, "")[0]) and call.operands()
+    ]
+    if found and not re.search(r"pacman\s[^\n]*-S\w*c|rm\s[^\n]*/var/cache|paccache", stage.build_text):
+        yield found[-1].hit(
+            "what pacman downloaded stays in the image",
+            "clean up behind the last installation: pacman -Scc --noconfirm",
+            edits=found[-1].line_below("pacman -Scc --noconfirm"),
         )
 
 
@@ -423,9 +438,9 @@ RULES = (
         id="yum-cache-left",
         family="size",
         level="warning",
-        title="What yum or dnf downloaded stays in the image",
+        title="What yum, dnf or pacman downloaded stays in the image",
         reason="The metadata of the repositories alone is hundreds of MB, and differs from day to day.",
-        remedy="Run `dnf clean all` (or `yum clean all`) behind the last installation.",
+        remedy="Run `dnf clean all` (`yum clean all`, `pacman -Scc --noconfirm`) behind the last installation.",
         bad=post("dnf install -y gcc-11.5.0", ROCKY),
         good=post("dnf install -y gcc-11.5.0\ndnf clean all", ROCKY),
         look=_yum_cache,
