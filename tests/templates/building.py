@@ -76,7 +76,8 @@ def check_by_both(name: str, ground: Ground, as_user: users.AsUser, apptainer: A
         assert done.stdout.decode().startswith(CASES[name].says), (builder, done.stdout.decode())
     for builder, image in images.items():
         size = json.loads(as_user(["sealift", "size", "--json", image]).stdout)
-        assert {one["id"] for one in size["leftovers"]} <= NORMAL, builder
+        left = {one["id"] for one in size["leftovers"]}
+        assert left <= NORMAL, (builder, left)
     expected = VERDICTS / f"{name}.txt"
     for image in images.values():
         said = _verdict(image, as_user)

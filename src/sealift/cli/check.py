@@ -74,10 +74,10 @@ def lines_of(verdict: Verdict) -> Iterator[str]:
     for finding in verdict.findings:
         yield ""
         yield from finding_lines(finding)
-    if verdict.how or verdict.unknown:
+    how = verdict.how if verdict.runs else ()
+    if how or verdict.unknown:
         yield ""
-    if verdict.runs:
-        yield from (f"  {line}" for line in verdict.how)
+    yield from (f"  {line}" for line in how)
     if verdict.unknown:
         yield f"  not judged, for the profile of {verdict.site} does not say it: {', '.join(verdict.unknown)}"
 
