@@ -112,6 +112,7 @@ PLANTED: dict[str, list[tuple[str, ...]]] = {
         (RUN, '    exec uvx ruff "$@"'),
     ],
     "data-below-tmp": [
+        (POST, f"    cp -r /opt/app /tmp/app\n{POST}", RUN, '    exec /tmp/app/run "$@"'),
         (
             POST,
             f"    cp -r /usr/share/misc /tmp/t\n{POST}",
@@ -132,7 +133,10 @@ PLANTED: dict[str, list[tuple[str, ...]]] = {
     "test-goes-on": [(TEST, f"    python3 -c 'import numpy'\n{TEST}")],
     "installed-in-home": [(FILES, f"    app.py {HOME}/app.py")],
     "download-left": [(FILES, f"{FILES}\n    a.tgz /opt/a.tgz", POST, f"    tar xf /opt/a.tgz -C /opt\n{POST}")],
-    "failure-hidden": [(POST, f"    make -C /opt/app install 2>&1 | tee /opt/install.log\n{POST}")],
+    "failure-hidden": [
+        (POST, f"    make -C /opt/app install 2>&1 | tee /opt/install.log\n{POST}"),
+        (POST, f"    cmake --build /opt/app | grep -v warning\n{POST}"),
+    ],
     "setup-writes-host": [("%runscript", "%setup\n    mkdir -p cache\n\n%runscript")],
 }
 

@@ -15,6 +15,9 @@ from sealift.shell.follow import UNKNOWN
 from sealift.shell.values import Parameter, Simple
 from sealift.shell.walk import commands
 
+LAUNCHERS = frozenset(("mpirun", "mpiexec", "orterun", "srun"))
+"""What starts many, for which a rule of its own has the advice."""
+
 _PREPARING = frozenset(("cd", "mkdir", "export", "conda", "module"))
 _OF_APPS = {"apprun": {"make", "rm", "cp", "tee", "ls"}}
 
@@ -33,8 +36,7 @@ def _drops_arguments(recipe: Recipe) -> Iterator[Hit]:
         programs = [
             call
             for call in programs
-            if call.name
-            not in OF_SHELL | {"cd", "mkdir", "export", "conda", "module"} | _OF_APPS.get(script.name, set())
+            if call.name not in OF_SHELL | _PREPARING | _OF_APPS.get(script.name, set())
             or (call.name == "conda" and call.texts[:1] == ("run",))
         ]
         if programs:
@@ -42,7 +44,7 @@ def _drops_arguments(recipe: Recipe) -> Iterator[Hit]:
             how = f"run --app {script.app}" if script.app else "run"
             yield last.hit(
                 f"what people write behind `{how} IMAGE` goes nowhere",
-                f'pass it on: exec {last.name} … "$@"',
+                f'pass it on: exec {"PROGRAM" if last.name in LAUNCHERS else last.name} … "$@"',
             )
 
 
@@ -69,7 +71,7 @@ def _unquoted_arguments(recipe: Recipe) -> Iterator[Hit]:
 
 _NO_PROGRAMS = frozenset(
     ("cd", "mkdir", "rm", "cp", "wait", "service", "systemctl", "printenv", "env", "spack", "module", "conda", "mamba",
-     "mpirun", "mpiexec", "srun")
+     *LAUNCHERS)
 )  # fmt: skip
 
 
@@ -180,7 +182,7 @@ def _data_of_tmp(recipe: Recipe) -> Iterator[Hit]:
         if re.search(r"mktemp|mkdir|touch|>\s*/(var/)?tmp|TMPDIR", script.text):
             continue
         for call in script.calls:
-            for one in call.fields:
+            for one in (call.program, *call.fields):
                 found = re.search(r"(?<![\w/.])(?:/var)?/tmp/[\w.-]+", one.text)
                 if found and found[0] in made:
                     yield call.hit_field(

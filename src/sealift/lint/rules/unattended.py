@@ -210,6 +210,9 @@ def _hidden_by_settings(script: ScriptView) -> Iterator[Hit]:
             return
 
 
+_BUILDERS = frozenset(("make", "ninja", "cmake", "configure", "meson", "scons", "cargo"))
+
+
 def _hidden_by_pipes(script: ScriptView) -> Iterator[Hit]:
     if "pipefail" in script.text:
         return
@@ -220,7 +223,8 @@ def _hidden_by_pipes(script: ScriptView) -> Iterator[Hit]:
         last = row[-1]
         if len(row) > 1 and last.run.place + 1 == last.run.pipe_length and last.name in _FILTERS:
             for call in row[:-1]:
-                if _matters(call) and call.run.place < last.run.place and "||" not in call.run.operator:
+                builds = call.name in _BUILDERS and not call.has("-n", "--version", "--help")
+                if (_matters(call) or builds) and call.run.operator != "||":
                     yield call.hit(
                         f"of a pipe the last command counts, `{last.name}`: where this fails, the build goes on, and "
                         "the image lacks something",
