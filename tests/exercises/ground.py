@@ -40,14 +40,14 @@ class Ground:
 
     def translated(self, command: str, *, last: bool = False) -> str:
         """A command of a README as it is typed. With Apptainer's name where that has the same words; but it builds
-        only in the last step, for it is slow at that, and an image is an image.
+        only in one step, the last with a build, for it is slow at that, and an image is an image.
         """
         # Its way to a mirror is a flag.
         command = self.adapted(command).replace("skopeo inspect ", f"skopeo --registries-conf {self.conf} inspect ")
         if not self.apptainer:
             return command
         if last:
-            command = re.sub(r"^sealift build ", "apptainer build --fakeroot --no-https ", command)
+            command = re.sub(r"^sealift build (?!.*--build-arg)", "apptainer build --fakeroot --no-https ", command)
         return re.sub(r"^sealift (run|exec|test|shell) ", r"apptainer \1 ", command)
 
 

@@ -45,8 +45,10 @@ def test_a_mistake_gets_its_hint(exercise: Exercise, step: Step, mistake: Mistak
 
 
 def _hints(exercise: Exercise, step: Step, folder: Path) -> list[str]:
-    """The first line that helps, of each check of files that is wrong."""
+    """The first line that helps, of each wrong check of files that knows of mistakes; others can ask for what only
+    commands make, in the walk.
+    """
     desk = Desk(folder=str(folder), environment={}, beside=lambda name: COURSE.read(exercise, name))
-    found = look_at(step, desk, here=lambda _: False)
-    files = [one for one in found if not KINDS[one.id].image]
+    found = zip(step.checks, look_at(step, desk, here=lambda _: False), strict=True)
+    files = [one for check, one in found if check.mistakes and not KINDS[one.id].image]
     return [one.remedy.partition("\n")[0] for one in files if one.severity == "error"]

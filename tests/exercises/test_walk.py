@@ -43,6 +43,7 @@ def test_an_exercise_from_beginning_to_end(
         "SEALIFT_CACHE_DIR": str(cache),
         "CONTAINERS_REGISTRIES_CONF": str(made.conf),
         "XDG_STATE_HOME": str(here / "state"),
+        "XDG_CONFIG_HOME": str(here / "config"),
         "APPTAINER_CACHEDIR": str(here / "apptainer-cache"),
         "PYTHONUNBUFFERED": "1",
     }

@@ -87,12 +87,27 @@ class Walk:
                 continue
             said = ""
             for number, command in enumerate(fence.commands, 1):
-                code, more = self.run(self.ground.translated(command, last=part.number == len(self.exercise.steps)))
+                last = not before and part.number == self._last_build()
+                code, more = self.run(self.ground.translated(command, last=last))
                 wanted = fence.code if number == len(fence.commands) else 0
                 assert code == wanted, f"{command}\nended with {code}, not {wanted}\n{more}"
                 said += self.ground.told(more)
             if told is not None:
                 assert alike(told, said), f"{fence.commands}\nREADME:\n{told}\nis:\n{said}"
+
+    def _last_build(self) -> int:
+        """The last step that builds a recipe as it stands: those with arguments are for what is large."""
+        readme = read_readme(self.opened.read(self.exercise, "README.md").decode())
+        builds = re.compile(r"sealift build (?!.*--build-arg)")
+        return max(
+            (
+                part.number
+                for part in readme.steps
+                for fence in part.fences
+                if any(builds.match(command) for command in fence.commands)
+            ),
+            default=0,
+        )
 
     def _mistake(self, step: Step, mistake: Mistake) -> None:
         """The hint is there, and everything is again as it was."""
@@ -112,6 +127,7 @@ class Walk:
         self._write(path, right)
         for target, copy in kept.items():
             os.replace(copy, target)
+            copy.unlink(missing_ok=True)  # it stays where both are names of one file
 
     def _keep_images(self) -> dict[Path, Path]:
         kept = {path: path.with_name(f".{path.name}.kept") for path in self.folder.glob("*.sif")}

@@ -132,7 +132,10 @@ KINDS: Mapping[str, Kind] = {
             "image": _IMAGE,
             "action": Field(type="text", says="`exec`, `run` or `test`", required=True),
             "command": Field(type="texts", says="the program with its arguments, or the runscript's arguments"),
-            "binds": Field(type="texts", says="`SOURCE:DESTINATION`, the source in the working folder; read-only"),
+            "binds": Field(
+                type="texts",
+                says="`SOURCE:DESTINATION`, the source in the working folder, `{machine}` for `uname -m`; read-only",
+            ),
             "env": Field(type="texts", says="`NAME=VALUE` for the container"),
             "pwd": Field(type="text", says="the working directory inside"),
             "nv": Field(type="switch", says="with `--nv`"),

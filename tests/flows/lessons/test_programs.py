@@ -9,7 +9,7 @@ import pytest
 
 from sealift.flows.build import build
 from sealift.flows.lessons.desk import Desk
-from sealift.flows.lessons.programs import run_in_image
+from sealift.flows.lessons.programs import command_words, run_in_image
 from sealift.flows.requests import BuildRequest
 from sealift.learn.course import Check
 from tests.ground import layouts
@@ -89,5 +89,14 @@ def test_what_runs(made: Desk, fields: dict[str, object], wanted: str) -> None:
 @pytest.mark.slow
 @pytest.mark.needs("root", "squashfuse")
 def test_the_line_to_type_is_said_without_what_shuts_it_off(made: Desk) -> None:
-    seen = run_in_image(check(action="run", command=("a b",), binds=("answer:/opt/answer",), code=9), made)
-    assert seen.remedy == ("see it yourself: sealift run -B answer:/opt/answer app.sif 'a b'",)
+    fields = {"command": ("a b",), "binds": ("answer:/opt/answer",), "env": ("WORD=good day",)}
+    seen = run_in_image(check(action="run", code=9, **fields), made)
+    # Apptainer binds by whole paths alone.
+    line = """sealift run -B "$PWD/answer:/opt/answer" --env 'WORD=good day' app.sif 'a b'"""
+    assert seen.remedy == (f"see it yourself: {line}",)
+
+
+def test_binds_can_be_of_this_host_s_processor() -> None:
+    desk = Desk(folder="/here", environment={}, beside=lambda name: b"", engine="embedded")
+    words = command_words(check(command=("true",), binds=("libraries/{machine}/a.so:/opt/a.so",)), desk)
+    assert words[words.index("-B") + 1] == f"/here/libraries/{os.uname().machine}/a.so:/opt/a.so:ro"

@@ -6,6 +6,11 @@ import functools
 import os
 from collections.abc import Callable, Mapping
 
+from sealift.errors import SealiftError
+
+SECONDS = 20
+"""In which a Slurm has to answer."""
+
 
 def conditions(environment: Mapping[str, str]) -> Callable[[str], bool]:
     """Tells of each of `vocabulary.CONDITIONS` whether it holds here; looked for once, when it is asked."""
@@ -20,9 +25,16 @@ def conditions(environment: Mapping[str, str]) -> Callable[[str], bool]:
 
     @functools.cache
     def has_slurm() -> bool:
-        from sealift.system.process import find_program
+        """One that answers: the programs alone, as of a package, send no job."""
+        from sealift.system.process import find_program, run
 
-        return find_program("srun", path=environment.get("PATH")) is not None
+        scontrol = find_program("scontrol", path=environment.get("PATH"))
+        if scontrol is None:
+            return False
+        try:
+            return b" is UP" in run((scontrol, "ping"), env=environment, timeout=SECONDS, accept=range(256)).out
+        except SealiftError:
+            return False
 
     asked = {"gpu": has_gpu, "slurm": has_slurm}
 

@@ -21,7 +21,7 @@ def run_in_image(check: Check, desk: Desk) -> Seen:
     from sealift.system.process import run
 
     words = command_words(check, desk)
-    shown = quoted("sealift", *_shown_words(check))
+    shown = _shown(check)
     try:
         # Without the working folder among the modules, so that a file there cannot stand in for one of them.
         done = run(
@@ -47,7 +47,7 @@ def command_words(check: Check, desk: Desk) -> tuple[str, ...]:
     """The words behind `sealift`, paths whole."""
     words = [check.text("action"), "--containall", "--engine", desk.engine]
     words += ["--nv"] if check.fields.get("nv") else []
-    for bind in check.texts("binds"):
+    for bind in _binds(check):
         source, _, destination = bind.partition(":")
         words += ["-B", f"{desk.path(source)}:{destination}:ro"]
     for pair in check.texts("env"):
@@ -56,16 +56,20 @@ def command_words(check: Check, desk: Desk) -> tuple[str, ...]:
     return (*words, desk.path(check.text("image")), *check.texts("command"))
 
 
-def _shown_words(check: Check) -> tuple[str, ...]:
-    """The same as a person types it in the working folder."""
-    words = [check.text("action")]
-    words += ["--nv"] if check.fields.get("nv") else []
-    for bind in check.texts("binds"):
-        words += ["-B", bind]
-    for pair in check.texts("env"):
-        words += ["--env", pair]
-    words += ["--pwd", check.text("pwd")] if "pwd" in check.fields else []
-    return (*words, check.text("image"), *check.texts("command"))
+def _shown(check: Check) -> str:
+    """The same as a person types it in the working folder; Apptainer binds by whole paths alone."""
+    words = ["sealift", check.text("action"), *(["--nv"] if check.fields.get("nv") else [])]
+    words += [word for bind in _binds(check) for word in ("-B", f'"$PWD/{bind}"')]
+    words += [word for pair in check.texts("env") for word in ("--env", quoted(pair))]
+    words += ["--pwd", quoted(check.text("pwd"))] if "pwd" in check.fields else []
+    return " ".join((*words, quoted(check.text("image"), *check.texts("command"))))
+
+
+def _binds(check: Check) -> tuple[str, ...]:
+    """With this host's processor, as `uname -m` has it, in the place of `{machine}`."""
+    from sealift.system.process import machine
+
+    return tuple(bind.replace("{machine}", machine()) for bind in check.texts("binds"))
 
 
 def _wrong(check: Check, code: int, out: str, err: str) -> str:
