@@ -1,8 +1,9 @@
 """The world in which exercises are walked through: a registry on loopback has what they begin with.
 
-Their bases are stood in for by Debian under the official names. Sealift comes there by a mirror rule; for Apptainer,
-which knows no such rules, the registry's own address is written before the base's name. The digest of a stand-in is
-another one than the official image's, so it is put in that one's place.
+Their bases are stood in for by Debian under the official names, whose pip takes wheels from a folder that is served
+beside it, whatever index it is told. Sealift comes there by a mirror rule; for Apptainer, which knows no such rules,
+the registry's own address is written before the base's name. The digest of a stand-in is another one than the official
+image's, so it is put in that one's place.
 """
 
 from __future__ import annotations
@@ -51,9 +52,10 @@ class Ground:
         return re.sub(r"^sealift (run|exec|test|shell) ", r"apptainer \1 ", command)
 
 
-def make(tree: Path, registry: services.Registry, folder: Path, *, apptainer: bool) -> Ground:
+def make(tree: Path, registry: services.Registry, folder: Path, *, apptainer: bool, wheels: str) -> Ground:
+    """`wheels` is the address of all that pip may install."""
     folder.mkdir()
-    made = make_ground(tree, registry, folder / "base")
+    made = make_ground(tree, registry, folder / "base", wheels=wheels)
     layout = folder / "base"
     registry.push(layout, "latest", "library/ubuntu:latest")
     conf = folder / "registries.conf"

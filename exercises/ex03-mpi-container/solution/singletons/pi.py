@@ -1,0 +1,22 @@
+"""Pi by the midpoint rule: each rank adds up its share, and MPI the shares."""
+
+import os
+import socket
+import sys
+
+from mpi4py import MPI
+
+STEPS = 200_000
+
+world = MPI.COMM_WORLD
+tasks = int(os.environ.get("SLURM_NTASKS", world.size))
+if world.size != tasks:
+    sys.exit(f"{tasks} tasks were started, and this one sees a world of {world.size}")
+print(f"rank {world.rank} of {world.size} on {socket.gethostname()}", flush=True)
+
+width = 1.0 / STEPS
+share = width * sum(4.0 / (1.0 + ((step + 0.5) * width) ** 2) for step in range(world.rank, STEPS, world.size))
+total = world.reduce(share)
+if world.rank == 0:
+    name, version = MPI.get_vendor()
+    print(f"pi is {total:.8f}, by {world.size} ranks with {name} {'.'.join(map(str, version))}")
