@@ -30,12 +30,13 @@ def fetch(target: Path) -> None:
                 target.write_bytes(wheel.read(LIBRARY))
 
 
-def fatbin(code: Iterable[int], ptx: Iterable[int] = ()) -> bytes:
-    """A container as NVIDIA's compilers write it, with empty code for these architectures."""
+def fatbin(code: Iterable[int], ptx: Iterable[int] = (), *, version: tuple[int, int] = (0, 0)) -> bytes:
+    """A container as NVIDIA's compilers write it, with empty code for these architectures, and PTX of this version."""
     parts = b""
     for kind, numbers in ((2, code), (1, ptx)):
         for number in numbers:
-            parts += struct.pack("<HHIQIIHHI32x", kind, 0x101, 64, 64, 0, 0, 0, 0, number) + bytes(64)
+            major, minor = version if kind == 1 else (1, 8)
+            parts += struct.pack("<HHIQIIHHI32x", kind, 0x101, 64, 64, 0, 0, minor, major, number) + bytes(64)
     return struct.pack("<IHHQ", 0xBA55ED50, 1, 16, len(parts)) + parts
 
 

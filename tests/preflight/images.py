@@ -8,7 +8,7 @@ import struct
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.evidence.conftest import Content, write_root
@@ -121,14 +121,31 @@ def _gcc(*words: str | Path) -> None:
     subprocess.run(["gcc", *(str(word) for word in words)], check=True)
 
 
-def gpu_library(code: tuple[int, ...], ptx: tuple[int, ...] = (), *, section: str = ".nv_fatbin") -> File:
-    return File(make=functools.partial(_gpu_library, code, ptx, section))
+def gpu_library(
+    code: tuple[int, ...], ptx: tuple[int, ...] = (), *, section: str = ".nv_fatbin", version: tuple[int, int] = (0, 0)
+) -> File:
+    return File(make=functools.partial(_gpu_library, code, ptx, section, version))
 
 
 @functools.cache
-def _gpu_library(code: tuple[int, ...], ptx: tuple[int, ...], section: str) -> bytes:
+def _gpu_library(code: tuple[int, ...], ptx: tuple[int, ...], section: str, version: tuple[int, int]) -> bytes:
     with tempfile.TemporaryDirectory() as name:
-        return gpu.library(Path(name), "libx.so", {section: gpu.fatbin(code, ptx)})
+        return gpu.library(Path(name), "libx.so", {section: gpu.fatbin(code, ptx, version=version)})
+
+
+def solver(*code: int, ptx: tuple[int, ...] = (), version: tuple[int, int] = (0, 0)) -> Image:
+    """A program that somebody compiled with the runtime of CUDA inside, which nothing else in the image speaks of."""
+    path = "usr/bin/solver"
+    return Image(content={**base(), path: gpu_library(code, ptx, version=version)}, modes={path: 0o755})
+
+
+def mpi4py_built_for(*sonames: str) -> dict[str, Content | File]:
+    """A module for each MPI, as wheels have them: they take the one that is there."""
+    modules = {f"MPI.{number}.cpython-312-x86_64-linux-gnu.so": name for number, name in enumerate(sonames)}
+    return {
+        **wheel("mpi4py", "4.1.2"),
+        **{f"{SITE}/mpi4py/{module}": elf(module, needed=name) for module, name in modules.items()},
+    }
 
 
 def for_arm(file: File) -> File:
@@ -264,10 +281,76 @@ def good() -> dict[str, Image]:
                 **environment(PYTHONNOUSERSITE="1", LD_LIBRARY_PATH="/usr/local/cuda/lib64"),
             }
         ),
+        "two-environments": Image(
+            content={
+                **python(),
+                **torch("2.14.1+cu130", "13.0"),
+                "opt/jax/pyvenv.cfg": b"home = /usr/bin\n",
+                **in_environment("opt/jax", wheel("jax-cuda12-plugin", "0.10.2")),
+            }
+        ),
+        "solver": replace(solver(75, 80, 90, ptx=(90,), version=(9, 0)), site="polaris"),
+        "solver-that-only-ptx-serves": solver(75, ptx=(75,), version=(8, 4)),
+        "archive-of-code": Image(content={**base(), "usr/local/lib/libx.a": b"!<arch>\n" + bytes(20000)}),
+        "stub-under-a-name-that-nobody-asks-for": Image(
+            content={
+                **base(),
+                "usr/local/cuda/lib64/stubs/libcuda.so": b"stub",
+                "opt/app/bin/solver": elf(
+                    "solver", needed="libcuda.so.1", path="-Wl,-rpath,/usr/local/cuda/lib64/stubs"
+                ),
+            }
+        ),
+        "torch-for-processors": Image(content={**python(), **torch_without("2.14.1+cpu")}, site="perlmutter-cpu"),
+        "jax": Image(
+            content={
+                **python(),
+                **wheel("jax", "0.10.2"),
+                **wheel("jaxlib", "0.10.2"),
+                **wheel("jax-cuda12-plugin", "0.10.2"),
+            }
+        ),
+        "mpi4py-for-any": Image(content={**mpich(), **mpi4py_built_for("libmpi.so.12", "libmpi.so.40")}),
+        "mpi4py-beside-open-mpi": Image(
+            content={**openmpi("5.0.8"), **mpi4py_built_for("libmpi.so.12", "libmpi.so.40")}, site="slurm"
+        ),
+        "mpi-of-the-host-alone": Image(
+            content={**base(), "opt/app/bin/solver": elf("solver", needed="libmpi.so.12")}, site="frontier"
+        ),
+        "mpi-s-own-programs": Image(
+            content={
+                **mpich(),
+                "usr/local/bin/mpiexec.hydra": static_program("MPICH Version: 3.4.3"),
+            },
+            modes={"usr/local/bin/mpiexec.hydra": 0o755},
+        ),
+        "program-of-a-bundle": Image(
+            content={**base(), "opt/tool/bin/tool-linux-arm64": for_arm(elf("tool"))},
+            modes={"opt/tool/bin/tool-linux-arm64": 0o755},
+        ),
+        "root-that-is-open": Image(
+            content={**base(), "root/run.sh": b"#!/bin/sh\n", **runscript('exec /root/run.sh "$@"')},
+            modes={"root": 0o755},
+            site="frontier",
+        ),
+        "depot-that-is-read": Image(
+            content={**base(), "opt/julia": None, **environment(JULIA_DEPOT_PATH="/tmp/depot:/opt/julia")},
+            site="frontier",
+        ),
+        "packages-that-cannot-be-read": Image(
+            content={
+                **base(),
+                "var/lib/rpm/Packages": b"\0" * 12 + b"\x61\x15\x06\0" + bytes(4096),
+                "usr/libexec/helper": elf("helper"),
+                "usr/bin/su": elf("su"),
+            },
+            modes={"usr/libexec/helper": 0o750, "usr/bin/su": 0o4755},
+            site="frontier",
+        ),
         "enroot": Image(
             content={
                 **python(),
-                **of_arm(base()),
+                **of_arm(python()),
                 **torch("2.14.1+cu130", "13.0"),
                 **environment(
                     PYTHONNOUSERSITE="1",
@@ -317,6 +400,42 @@ def faulty() -> dict[str, Image]:
         "stub-library-path": Image(
             content={**base(), **stub, **environment(LD_LIBRARY_PATH="/usr/local/cuda/lib64/stubs")}
         ),
+        "solver-for-another-maker": replace(solver(80), site="frontier"),
+        "solver-on-processors": replace(solver(80), site="perlmutter-cpu"),
+        "solver-too-new": replace(solver(80, ptx=(90,), version=(9, 0)), site="polaris-570"),
+        "solver-for-newer-gpus": solver(90, ptx=(90,), version=(8, 4)),
+        "toolkit-before-the-gpu": Image(
+            content={**base(), "usr/local/cuda-10.2/lib64/libcudart.so.10.2.89": elf("libcudart.so.10.2")}
+        ),
+        "torch-for-processors": Image(content={**python(), **torch_without("2.14.1+cpu")}),
+        "torch-for-processors-and-cuda": Image(
+            content={**python(), **wheel("torch", "2.14.1+cpu"), **toolkit("12.6.3")}, site="polaris"
+        ),
+        "jax-for-processors": Image(content={**python(), **wheel("jax", "0.10.2"), **wheel("jaxlib", "0.10.2")}),
+        "jax-plugin-of-another-version": Image(
+            content={
+                **python(),
+                **wheel("jax", "0.10.2"),
+                **wheel("jaxlib", "0.10.2"),
+                **wheel("jax-cuda12-plugin", "0.10.1"),
+            }
+        ),
+        "jaxlib-newer": Image(
+            content={**python(), **wheel("jax", "0.10.1"), **wheel("jaxlib", "0.10.2")}, site="perlmutter-cpu"
+        ),
+        "stub-by-rpath": Image(
+            content={
+                **base(),
+                **stub,
+                "usr/local/cuda/lib64/stubs/libcuda.so.1": "libcuda.so",
+                "opt/app/bin/solver": elf(
+                    "solver", needed="libcuda.so.1", path="-Wl,-rpath,/usr/local/cuda/lib64/stubs"
+                ),
+            }
+        ),
+        "driver-s-management": Image(
+            content={**base(), "usr/lib/x86_64-linux-gnu/libnvidia-ml.so.535.104.05": b"driver"}, site="polaris"
+        ),
         "stub-loader": Image(
             content={**base(), **stub, "etc/ld.so.conf.d/cuda.conf": b"/usr/local/cuda/lib64/stubs\n"}
         ),
@@ -333,7 +452,7 @@ def faulty() -> dict[str, Image]:
         "enroot-requirement": Image(
             content={
                 **python(),
-                **of_arm(base()),
+                **of_arm(python()),
                 **environment(
                     PYTHONNOUSERSITE="1", NVIDIA_REQUIRE_CUDA='"cuda>=13.2 brand=tesla,driver>=535,driver<536"'
                 ),
@@ -348,7 +467,7 @@ def faulty() -> dict[str, Image]:
         "enroot-variables": Image(
             content={
                 **python(),
-                **of_arm(base()),
+                **of_arm(python()),
                 **torch("2.14.1+cu130", "13.0"),
             },
             site="cscs-alps",
@@ -370,6 +489,40 @@ def faulty() -> dict[str, Image]:
             }
         ),
         "mpi4py-by-path": Image(content={**mpich(), **mpi4py()}),
+        "mpi-by-rpath-of-a-program-elsewhere": Image(
+            content={
+                **mpich(),
+                "usr/bin/other": elf(
+                    "other", needed="libmpi.so.12", path="-Wl,-rpath,/usr/local/lib -Wl,--disable-new-dtags"
+                ),
+            },
+            site="frontier",
+        ),
+        "mpi-of-two-families": Image(
+            content={
+                **mpich(),
+                "opt/openmpi/lib/libmpi.so.40": elf("libmpi.so.40", symbols=(("ompi_version_string", "5.0.8"),)),
+                "opt/app/bin/other": elf("other", needed="libmpi.so.40"),
+            }
+        ),
+        "mpi4py-of-open-mpi": Image(
+            content={
+                **mpich(),
+                "opt/openmpi/lib/libmpi.so.40": elf("libmpi.so.40", symbols=(("ompi_version_string", "5.0.8"),)),
+                **environment(PYTHONNOUSERSITE="1"),
+                **mpi4py_built_for("libmpi.so.40"),
+            },
+            site="frontier",
+        ),
+        "mpi-inside-beside-a-library": Image(
+            content={**mpich(), "opt/app/bin/other": static_program("MPICH Version: 3.4.3")}, site="frontier"
+        ),
+        "mpi-that-is-not-there": Image(
+            content={**base(), "opt/app/bin/solver": elf("solver", needed="libmpi.so.40")}, site="slurm"
+        ),
+        "program-for-arm": Image(
+            content={**base(), "usr/local/bin/solver": for_arm(elf("solver"))}, modes={"usr/local/bin/solver": 0o755}
+        ),
         "mpich-of-debian": Image(
             content={
                 **base(),
@@ -417,6 +570,22 @@ def faulty() -> dict[str, Image]:
             content={**base(), "root/tool": b"", **environment(PATH="/root:/usr/bin:/bin")},
             modes={"root": 0o700},
         ),
+        "root-by-a-link": Image(
+            content={
+                **base(),
+                "root/.local/share/uv/python/bin/python3.12": elf("python3.12"),
+                "opt/env/bin/python": "/root/.local/share/uv/python/bin/python3.12",
+                "opt/env/bin/python3": "python",
+                "opt/env/pyvenv.cfg": b"home = /root/.local/share/uv/python/bin\n",
+                **environment(PATH="/opt/env/bin:/usr/bin:/bin"),
+            },
+            modes={"root": 0o700},
+            site="frontier",
+        ),
+        "root-by-the-runscript": Image(
+            content={**base(), "root/run.sh": b"#!/bin/sh\n", **runscript('exec /root/run.sh "$@"')},
+            modes={"root": 0o700},
+        ),
         "sudo": Image(content={**base(), **runscript("exec sudo -E /opt/app/run")}, site="frontier"),
         "writes": Image(content={**base(), **runscript("date > /opt/app/started\nexec sh")}, site="frontier"),
         "writes-beside": Image(
@@ -435,6 +604,18 @@ def faulty() -> dict[str, Image]:
         ),
         "cache-folder": Image(
             content={**base(), "opt/cache": None, **environment(NUMBA_CACHE_DIR="/opt/cache")}, site="frontier"
+        ),
+        "cache-of-models": Image(
+            content={**base(), "opt/models": None, **environment(HF_HOME="/opt/models")}, site="frontier"
+        ),
+        "depot": Image(
+            content={**base(), "opt/julia": None, **environment(JULIA_DEPOT_PATH="/opt/julia:")}, site="frontier"
+        ),
+        "locale-older-than-its-glibc": Image(
+            content={**base("2.17"), **environment(LC_ALL="C.UTF-8")}, site="perlmutter-cpu"
+        ),
+        "writes-in-place": Image(
+            content={**base(), **runscript("sed -i s/HOST/node/ /opt/app/settings.ini\nexec sh")}, site="frontier"
         ),
         "user-site": Image(content={**base(), "usr/bin/python3": elf("python3")}, site="frontier"),
         "user-site-perlmutter": Image(content={**base(), "usr/bin/python3": elf("python3")}),
@@ -456,6 +637,16 @@ def faulty() -> dict[str, Image]:
             content={**base(), **{f"opt/data/{number}": b"" for number in range(2001)}}, site="frontier"
         ),
     }
+
+
+def torch_without(version: str) -> dict[str, Content | File]:
+    said = f"__version__ = '{version}'\ncuda: Optional[str] = None\nhip: Optional[str] = None\n"
+    return {**wheel("torch", version), f"{SITE}/torch/version.py": said.encode()}
+
+
+def in_environment(prefix: str, content: Contents) -> dict[str, Content | File]:
+    """The same packages in a virtual environment."""
+    return {path.replace("usr/", f"{prefix}/", 1): what for path, what in content.items()}
 
 
 def toolkit(version: str) -> dict[str, Content | File]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import posixpath
@@ -15,22 +16,27 @@ from sealift.elf.gpucode import GpuCode, read_gpu_code
 from sealift.evidence.files import ImageFiles
 from sealift.evidence.opening import OpenImage
 from sealift.evidence.packages import Package
+from sealift.evidence.programs import SYSTEM, Program
 from sealift.evidence.searching import open_file
 
 Toolkit = Literal["cuda", "rocm"]
 LibraryKind = Literal["stub", "compat", "driver"]
 
 _TEXT_LIMIT = 1 << 20
-_CODE_LIMIT = 200
-"""Libraries and programs whose code for GPUs is looked at."""
-_LEAST_CODE = 16 << 10
-_LIBCUDA = re.compile(r"libcuda\.so(\.[0-9.]+)?")
+_CODE_LIMIT = 1000
+"""Libraries and programs of which it is looked at whether they have code for GPUs."""
+_LEAST_CODE = 1 << 10
+_DRIVERS = re.compile(r"lib(cuda|nvidia-ml|nvidia-ptxjitcompiler|nvidia-nvvm)\.so(\.[0-9.]+)?")
+_DRIVER_VERSION = re.compile(r"lib(?:cuda|nvidia-[\w-]+)\.so\.(\d+\.\d+(?:\.\d+)?)")
+_OF_DRIVER = ("libcuda.so.1", "libnvidia-ml.so.1")
+"""The names by which programs ask for the driver's libraries."""
 _CUDART = re.compile(r"libcudart\.so\.(\d+(?:\.\d+)*)")
 _NAMED = re.compile(
     r"(?i).*(cuda|cupy|flash_attn|_hip|rocm|xgboost|lightgbm|nccl_ops|apex|xformers|vllm|bitsandbytes|_C\b).*\.so(\.\d+)*"
 )
-_OWN = re.compile(r"(opt|usr/local|app|apps|srv|code|work|workspace|data|home)/")
-_NOT_OWN = re.compile(r"(usr/local/cuda[^/]*|opt/rocm[^/]*|opt/nvidia|.*/(?:site|dist)-packages)/")
+_NOT_OWN = re.compile(
+    r"(?:proc|sys|dev|run|tmp|boot|usr/local/cuda[^/]*|opt/rocm[^/]*|opt/nvidia|.*/(?:site|dist)-packages)/"
+)
 _PACKAGES = re.compile(r"(?P<site>.*/(?:site|dist)-packages)/(?P<name>[^/]+)/")
 _VERSION_LINE = re.compile(r"^(__version__|cuda|hip)\s*(?::[^=]*)?=\s*['\"]([^'\"]*)['\"]", re.MULTILINE)
 _LOADER_FOLDERS = ("/lib", "/usr/lib", "/lib64", "/usr/lib64")
@@ -53,8 +59,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriverLibrary:
-    """A libcuda in the image. `led` says what leads programs to it: `LD_LIBRARY_PATH`, a file of the loader's
-    settings, `the loader's own folders`; empty where nothing does.
+    """A libcuda, or another library of a driver, in the image.
+
+    `led` says what leads programs to it: `LD_LIBRARY_PATH`, a file of the loader's settings, `the loader's own
+    folders`, `the RPATH of …`; empty where nothing does.
     """
 
     path: str
@@ -65,29 +73,39 @@ class DriverLibrary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageGpu:
-    """`code` is by what it belongs to: a Python package, or a file. `nccl` is its name and version."""
+    """`code` is by what it belongs to: a Python package, or a file. `nccl` is its name and version.
+
+    `without` are frameworks that were built for processors alone, with the file that says so.
+    """
 
     parts: tuple[Part, ...] = ()
     code: Mapping[str, GpuCode] = field(default_factory=dict)
     libraries: tuple[DriverLibrary, ...] = ()
     nccl: str = ""
     nccl_plugin: str = ""
+    without: tuple[str, ...] = ()
 
     def of(self, toolkit: Toolkit) -> tuple[Part, ...]:
         return tuple(part for part in self.parts if part.toolkit == toolkit)
 
 
 def find_gpu(
-    image: OpenImage, files: ImageFiles, packages: Iterable[Package], environment: Mapping[str, str]
+    image: OpenImage,
+    files: ImageFiles,
+    packages: Iterable[Package],
+    environment: Mapping[str, str],
+    programs: Iterable[Program] = (),
 ) -> ImageGpu:
-    """All of it; what is damaged or says nothing is passed over."""
+    """All of it; what is damaged or says nothing is passed over. `programs` are those of the image's own."""
     packages = tuple(packages)
+    code = _code(image, files, packages)
     parts = [
         *_torch(files, packages),
         *_jax(packages),
         *_wheels(packages),
         *_toolkits(files),
         *_runtimes(files, packages),
+        *_compiled(code),
     ]
     if not parts and re.fullmatch(r"\d+\.\d+(\.\d+)?", environment.get("CUDA_VERSION", "")):
         parts.append(
@@ -95,10 +113,11 @@ def find_gpu(
         )
     return ImageGpu(
         parts=tuple(dict.fromkeys(parts)),
-        code=_code(image, files),
-        libraries=tuple(_libraries(files, environment)),
+        code=code,
+        libraries=tuple(_libraries(files, environment, programs)),
         nccl=_nccl(files, packages),
         nccl_plugin=next((path for path, _ in _named(files, re.compile(r"libnccl-net(-\w+)?\.so(\.\d+)*"))), ""),
+        without=tuple(_without(files, packages)),
     )
 
 
@@ -135,6 +154,25 @@ def _torch(files: ImageFiles, packages: Iterable[Package]) -> Iterator[Part]:
         elif not local and beside:
             runtime = [each.version for each in beside if re.fullmatch(r"nvidia-cuda-runtime(-cu\d+)?", _name(each))]
             yield _torch_wheel(one, "cuda", _two(runtime[0]) if runtime else "")
+
+
+def _without(files: ImageFiles, packages: Iterable[Package]) -> Iterator[str]:
+    for path, row in _named(files, re.compile(r"version\.py")):
+        if path.endswith("-packages/torch/version.py"):
+            text = _text(files, row)
+            said = dict(_VERSION_LINE.findall(text))
+            if re.search(r"^cuda\b[^=]*= None", text, re.MULTILINE) and not said.get("hip"):
+                yield f"torch {said.get('__version__', '')}".rstrip() + f" ({path})"
+    wheels = [one for one in packages if one.manager == "python"]
+    for one in wheels:
+        beside = [_name(each) for each in wheels if each.place == one.place]
+        whole = files.file(f"{one.place}/torch/version.py") is not None
+        if _name(one) == "torch" and one.version.endswith("+cpu") and not whole:
+            yield f"torch {one.version} ({_metadata_of(one)})"
+        # Before 0.4.30 CUDA was in jaxlib itself, whose version said so.
+        alone = not any(re.fullmatch(r"jax-\w+-plugin|libtpu", name) for name in beside)
+        if alone and _name(one) == "jaxlib" and not re.search(r"\+(cuda|rocm)", one.version):
+            yield f"jaxlib {one.version} without a plugin ({_metadata_of(one)})"
 
 
 def _torch_wheel(one: Package, toolkit: Toolkit, version: str) -> Part:
@@ -227,6 +265,14 @@ def _runtimes(files: ImageFiles, packages: Iterable[Package]) -> Iterator[Part]:
             yield Part(toolkit="cuda", what=posixpath.basename(path), version=_two(found[1]), path=path)
 
 
+def _compiled(code: Mapping[str, GpuCode]) -> Iterator[Part]:
+    """What somebody compiled for this image: mostly with the runtime inside, so that nothing else tells of CUDA."""
+    for owner, each in code.items():
+        if owner.startswith("/"):
+            amd = any(target.startswith("gfx") for target in each.code)
+            yield Part(toolkit="rocm" if amd else "cuda", what=posixpath.basename(owner), version=each.cuda, path=owner)
+
+
 def _two(version: str) -> str:
     return ".".join(version.split(".")[:2])
 
@@ -241,60 +287,74 @@ def _nccl(files: ImageFiles, packages: Iterable[Package]) -> str:
 # Code
 
 
-def _code(image: OpenImage, files: ImageFiles) -> dict[str, GpuCode]:
-    """Of libraries whose names speak of GPUs, and of programs that somebody built for this image."""
+def _code(image: OpenImage, files: ImageFiles, packages: Iterable[Package]) -> dict[str, GpuCode]:
+    """Of what somebody built for this image, then of Python's packages, those first whose names speak of GPUs."""
     tree = files.tree
-    found: dict[str, GpuCode] = {}
-    left = _CODE_LIMIT
+    distribution = {row for one in packages if one.manager not in ("python", "conda") for row in one.rows}
+    conda = {row: one.name for one in packages if one.manager == "conda" for row in one.rows}
+    own: dict[str, str] = {}
+    named: dict[str, str] = {}
+    others: dict[str, str] = {}
+    late: dict[str, str] = {}
     for row, raw in enumerate(tree.paths):
-        mode, size = tree.modes[row], tree.sizes[row]
-        if not stat.S_ISREG(mode) or size < _LEAST_CODE:
+        mode = tree.modes[row]
+        if not stat.S_ISREG(mode) or tree.sizes[row] < _LEAST_CODE or row in distribution:
             continue
         path = os.fsdecode(raw)
         name = posixpath.basename(path)
         package = _PACKAGES.match(path)
-        own = not package and _OWN.match(path) and not _NOT_OWN.match(path) and (mode & 0o111 or ".so" in name)
-        if not own and not (package and package["name"] != "nvidia" and _NAMED.fullmatch(name)):
-            continue
-        left -= 1
-        if left < 0:
-            break
+        if package and package["name"] != "nvidia" and ".so" in name:
+            (named if _NAMED.fullmatch(name) else others)[path] = package["name"]
+        elif not package and row in conda and _NAMED.fullmatch(name):
+            named[path] = conda[row]
+        elif not package and row not in conda and not _NOT_OWN.match(path) and (mode & 0o111 or ".so" in name):
+            (late if SYSTEM.match(path) else own)[path] = f"/{path}"
+    found: dict[str, GpuCode] = {}
+    for path, owner in itertools.islice((own | named | others | late).items(), _CODE_LIMIT):
         file = open_file(image, f"/{path}")
         code = read_gpu_code(file.read) if file is not None else None
         if code is not None:
-            owner = package["name"] if package else f"/{path}"
-            known = found.get(owner, GpuCode())
-            found[owner] = GpuCode(
-                code=tuple(dict.fromkeys((*known.code, *code.code))), ptx=tuple(dict.fromkeys((*known.ptx, *code.ptx)))
-            )
+            found[owner] = found.get(owner, GpuCode()) | code
     return found
 
 
 # Libraries of the driver
 
 
-def _libraries(files: ImageFiles, environment: Mapping[str, str]) -> Iterator[DriverLibrary]:
-    leads = _leads(files, environment)
+def _libraries(
+    files: ImageFiles, environment: Mapping[str, str], programs: Iterable[Program]
+) -> Iterator[DriverLibrary]:
+    leads = _leads(files, environment) | _by_rpath(files, programs)
     seen: dict[str, None] = {}
-    for path, _ in _named(files, _LIBCUDA, links=True):
+    for path, _ in _named(files, _DRIVERS, links=True):
         folder = files.real(posixpath.dirname(path))
         if folder in seen:
             continue
         seen[folder] = None
         target = files.real(path)
-        version = re.search(r"libcuda\.so\.(\d+\.\d+(?:\.\d+)?)$", target)
-        if version is None:
-            beside = [re.fullmatch(r"libcuda\.so\.(\d+\.\d+(?:\.\d+)?)", name) for name in files.names(folder)]
-            version = next((each for each in beside if each), None)
+        names = files.names(folder)
+        found = (_DRIVER_VERSION.fullmatch(posixpath.basename(name)) for name in (target, *names))
+        version = next((each[1] for each in found if each), "")
         # A link may lead from the loader's folders to a stub.
         places = f"{folder}/ {target}"
         kind: LibraryKind = "stub" if "/stubs/" in places else "compat" if "/compat/" in places else "driver"
         yield DriverLibrary(
             path=f"{folder}/{posixpath.basename(path)}",
             kind=kind,
-            version=version[1] if version else "",
+            version=version,
             led=leads.get(folder, ""),
         )
+
+
+def _by_rpath(files: ImageFiles, programs: Iterable[Program]) -> dict[str, str]:
+    """Folders to which programs that want the driver are led by their own paths."""
+    found: dict[str, str] = {}
+    for program in programs:
+        wanted = [name for name in _OF_DRIVER if name in program.elf.needed]
+        for folder in program.folders:
+            if any(files.file(f"{folder}/{name}") is not None for name in wanted):
+                found.setdefault(files.real(folder), f"the {'RPATH' if program.first else 'RUNPATH'} of {program.path}")
+    return found
 
 
 def _leads(files: ImageFiles, environment: Mapping[str, str]) -> dict[str, str]:

@@ -16,6 +16,7 @@ from sealift.elf.reading import Elf, is_elf, read_elf
 from sealift.elf.symbols import content, find_symbol
 from sealift.errors import ImageError
 from sealift.evidence.opening import OpenImage
+from sealift.evidence.programs import Program, needed_by, read_program
 from sealift.evidence.searching import Found, find_names, open_file
 
 _LIBRARY = re.compile(r"lib(mpi|mpich|mpi_abi|mpi_cray|mpi_gnu_\d+)\.so(\.[0-9.]+)?")
@@ -73,7 +74,7 @@ def find_mpi(image: OpenImage, program: str = "") -> ImageMpi:
     libc, glibc, architecture = _libc(image, names)
     asked, static = _asked(image, program)
     if program and asked:
-        libraries = [*(each for each in libraries if _answers(each, asked)), *(_others(libraries, asked))]
+        libraries = list(answering(libraries, asked))
     if not program and not libraries:
         static = _static_programs(image)
     return ImageMpi(
@@ -161,13 +162,10 @@ def _near(library: str, plugins: Iterable[str]) -> Iterator[str]:
     return (plugin for plugin in plugins if plugin.startswith(folder))
 
 
-def _answers(library: MpiLibrary, asked: str) -> bool:
-    return library.soname == asked
-
-
-def _others(libraries: Iterable[MpiLibrary], asked: str) -> Iterator[MpiLibrary]:
-    """Those that another program may want; none of another family, which this one cannot use."""
-    return (each for each in libraries if each.soname != asked and each.family == family_of(asked))
+def answering(libraries: Iterable[MpiLibrary], asked: str) -> tuple[MpiLibrary, ...]:
+    """Those under this name first, then those of the same family, which another program may want."""
+    same = [each for each in libraries if each.family == family_of(asked)]
+    return tuple(sorted(same, key=lambda each: each.soname != asked))
 
 
 def _text(read: Callable[[int, int], bytes], elf: Elf, name: str) -> str:
@@ -257,36 +255,22 @@ def _transports(device: str, elf: Elf, plugins: tuple[str, ...]) -> tuple[Transp
 
 def _asked(image: OpenImage, program: str) -> tuple[str, list[tuple[str, Family]]]:
     """The MPI library that `program` needs, or the MPI that it seems to carry inside."""
-    file = _program(image, program) if program else None
-    elf = _elf(file)
-    if file is None or elf is None:
+    found = _program(image, program) if program else None
+    if found is None:
         return "", []
-    for soname in _needed(image, file, elf):
-        if family_of(soname) is not None:
-            return soname, []
-    return "", [(file.path, family) for family in _inside(file)]
+    asked = asked_by(image, found)
+    return asked, [] if asked else [(found.file.path, family) for family in mpi_inside(found.file)]
 
 
-def _program(image: OpenImage, program: str) -> Found | None:
+def _program(image: OpenImage, program: str) -> Program | None:
     places = (program,) if "/" in program else tuple(f"{folder}/{program}" for folder in _PROGRAM_FOLDERS)
-    return next((file for file in (open_file(image, place) for place in places) if file is not None), None)
+    place = next((each for each in places if open_file(image, each) is not None), "")
+    return read_program(image, place) if place else None
 
 
-def _needed(image: OpenImage, file: Found, elf: Elf) -> Iterator[str]:
-    """What the program needs, and what the libraries need that lie beside it or where its own paths lead."""
-    yield from elf.needed
-    origin = posixpath.dirname(file.path)
-    folders = [
-        each.replace("$ORIGIN", origin).replace("${ORIGIN}", origin)
-        for each in f"{elf.rpath}:{elf.runpath}".split(":")
-        if each
-    ]
-    for soname in elf.needed:
-        for folder in (*folders, origin, "/usr/local/lib"):
-            below = _elf(open_file(image, f"{folder}/{soname}"))
-            if below is not None:
-                yield from below.needed
-                break
+def asked_by(image: OpenImage, program: Program) -> str:
+    """The MPI library that a program needs, itself or by a library beside it; empty where it needs none."""
+    return next((soname for soname in needed_by(image, program) if family_of(soname) is not None), "")
 
 
 def _elf(file: Found | None) -> Elf | None:
@@ -312,11 +296,12 @@ def _static_programs(image: OpenImage) -> list[tuple[str, Family]]:
         if elf is None or elf.kind != "executable":
             continue
         left -= file.size
-        found += [(file.path, family) for family in _inside(file)]
+        found += [(file.path, family) for family in mpi_inside(file)]
     return found
 
 
-def _inside(file: Found) -> list[Family]:
+def mpi_inside(file: Found) -> list[Family]:
+    """Whose MPI a program seems to carry inside, judged by texts."""
     for family, pattern in _STATIC:
         for _ in _search(file.read, 0, file.size, ((family, pattern),)):
             return [family]

@@ -72,7 +72,8 @@ def _try(facts: ImageFacts, path: str, environment: Mapping[str, str]) -> Iterat
 def trial_script(facts: ImageFacts) -> str:
     """What runs inside. Every part of it may fail without ending the others."""
     library = facts.mpi.library
-    files = [*(each for each in facts.mpi_users if each.startswith("/")), *([library.path] if library else [])]
+    files = [each for use in facts.mpi_uses for each in use.users if each.startswith("/")]
+    files += [library.path] if library else []
     files += [owner for owner in facts.gpu.code if owner.startswith("/")]
     lines = ["echo STARTED"]
     for file in files[:_FILES_LIMIT]:

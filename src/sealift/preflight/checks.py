@@ -12,7 +12,9 @@ from sealift.preflight.question import Check, Question
 
 CHECKS: tuple[Check, ...] = (
     platform.architecture,
+    platform.programs,
     gpu.vendor,
+    gpu.unused,
     gpu.driver,
     gpu.capability,
     gpu.hidden_driver,
@@ -37,6 +39,7 @@ CHECKS: tuple[Check, ...] = (
     permissions.setuid,
     permissions.writes,
     python.user_site,
+    python.jax_versions,
     python.jax_library_path,
     storage.quota,
     storage.many_files,

@@ -78,6 +78,12 @@ def oldest_capability(cuda: str) -> str:
     return str(row["capability"]) if row else ""
 
 
+def first_for(capability: str) -> str:
+    """The first CUDA whose compilers know this GPU; empty where it is not known."""
+    row = tables()["capabilities"].get(capability)
+    return str(row["cuda"]) if row else ""
+
+
 def meets(requirement: str, driver: str, driver_cuda: str = "") -> bool:
     """Does a driver meet NVIDIA_REQUIRE_CUDA: groups parted by blanks, of which one has to hold, each of terms parted
     by commas, which all have to? The brand is taken for that of data-centre cards. What is not understood holds.

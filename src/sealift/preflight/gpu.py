@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterator, Sequence
 
 from sealift.core.finding import Finding
 from sealift.core.mpi import version_numbers
@@ -13,6 +14,7 @@ from sealift.preflight.question import Question, lines
 
 _BY_VARIABLE = ("enroot", "pyxis", "edf")
 """Engines that show GPUs and libcuda only where variables ask for them."""
+_SHOWN = 3
 _VENDORS = {"nvidia": "NVIDIA", "amd": "AMD", "intel": "Intel"}
 
 
@@ -44,6 +46,30 @@ def vendor(question: Question) -> Iterator[Finding]:
             "nvidia": "build it for CUDA: wheels of torch end in +cu, bases are nvidia/cuda:…",
         }.get(theirs, "build it for this maker's GPUs"),
     )
+
+
+def unused(question: Question) -> Iterator[Finding]:
+    """A framework that was built for processors alone leaves the GPUs of the site idle, without an error."""
+    site, gpu, asked = question.site, question.image.gpu, question.image.environment
+    theirs = site.text("gpu.vendor")
+    if theirs not in _VENDORS or not gpu.without:
+        return
+    wants = gpu.parts or any(name in asked for name in ("NVIDIA_VISIBLE_DEVICES", "NVIDIA_REQUIRE_CUDA"))
+    name = gpu.without[0].partition(" (")[0]
+    yield Finding(
+        id="gpu.unused",
+        severity="warning" if wants else "note",
+        what=f"{name} is built for processors alone: the GPUs of {site.name} stay idle",
+        evidence=lines(*gpu.without, *question.says("gpu.vendor", "gpu.model")),
+        remedy=_for_gpus(name, site.text("gpu.driver")) if theirs == "nvidia" else "",
+    )
+
+
+def _for_gpus(name: str, driver: str) -> str:
+    major = "12" if driver and not cuda.at_least(driver, cuda.least_driver("13")) else "13"
+    if name.startswith("jaxlib"):
+        return f'pip install "jax[cuda{major}]"'
+    return f"pip install torch --index-url https://download.pytorch.org/whl/{'cu126' if major == '12' else 'cu130'}"
 
 
 # CUDA
@@ -78,7 +104,7 @@ def parts_in_use(question: Question) -> tuple[Part, ...]:
     return tuple(filled)
 
 
-def _too_new(question: Question, newest: Part, parts: Iterable[Part]) -> Finding:
+def _too_new(question: Question, newest: Part, parts: Sequence[Part]) -> Finding:
     site, least = question.site, cuda.least_driver(newest.version)
     fits = cuda.newest_full(site.text("gpu.driver"))
     forward = [each for each in question.image.gpu.libraries if each.kind == "compat" and each.led]
@@ -87,7 +113,7 @@ def _too_new(question: Question, newest: Part, parts: Iterable[Part]) -> Finding
         id="gpu.cuda.driver",
         severity="error",
         what=f"CUDA {newest.version} needs a driver of {least} or later, and {site.name} has {site.text('gpu.driver')}",
-        evidence=lines(*(_seen(part) for part in parts), *question.says("gpu.driver"), more),
+        evidence=lines(*(_seen(part) for part in parts[:_SHOWN]), *question.says("gpu.driver"), more),
         remedy=_older(newest, fits),
     )
 
@@ -104,7 +130,7 @@ def _older(part: Part, fits: str) -> str:
     return f"begin with an image of CUDA {fits} or older"
 
 
-def _minor(question: Question, newest: Part, parts: Iterable[Part]) -> Finding:
+def _minor(question: Question, newest: Part, parts: Sequence[Part]) -> Finding:
     site = question.site
     capability = site.text("gpu.capability")
     covered = _covered(question, capability)
@@ -117,7 +143,7 @@ def _minor(question: Question, newest: Part, parts: Iterable[Part]) -> Finding:
         severity="note" if covered == "code" else "warning",
         what=f"CUDA {newest.version} runs on driver {site.text('gpu.driver')} by minor-version compatibility, {needs}",
         evidence=lines(
-            *(_seen(part) for part in parts),
+            *(_seen(part) for part in parts[:_SHOWN]),
             *question.says("gpu.driver"),
             f"machine code for {capability} is there" if covered == "code" else "",
             caveat,
@@ -164,6 +190,7 @@ def capability(question: Question) -> Iterator[Finding]:
             yield _no_code(question, owner, code, how, needs_ptx=needs_ptx)
     if told:
         return
+    yield from _older_than_gpu(question, theirs)
     for part in parts_in_use(question):
         oldest = cuda.oldest_capability(part.version)
         if part.framework == "jax":
@@ -178,6 +205,28 @@ def capability(question: Question) -> Iterator[Finding]:
                 remedy="build with CUDA 12: version 13 has nothing for GPUs before 7.5",
             )
             return
+
+
+def _older_than_gpu(question: Question, theirs: str) -> Iterator[Finding]:
+    """A toolkit that is older than the GPU has libraries without code for it; a driver may compile their PTX."""
+    first = cuda.first_for(theirs)
+    parts = parts_in_use(question)
+    if not first or not parts or _known_code(question):
+        return
+    newest = max(parts, key=lambda part: version_numbers(part.version))
+    if version_numbers(newest.version)[1:] and version_numbers(newest.version)[:2] < version_numbers(first):
+        yield Finding(
+            id="gpu.capability",
+            severity="warning",
+            what=f"CUDA {newest.version} is older than the GPUs of {question.site.name}, and has no code for them: "
+            "programs are slow to start, or say `no kernel image is available`",
+            evidence=lines(
+                _seen(newest),
+                f"CUDA {first} is the first that knows {theirs}",
+                *question.says("gpu.capability", "gpu.model"),
+            ),
+            remedy=f"build with CUDA {first} or later",
+        )
 
 
 def _is_minor(question: Question) -> bool:
@@ -228,24 +277,34 @@ def _amd_targets(question: Question, theirs: str) -> Iterator[Finding]:
 
 
 def majors(question: Question) -> Iterator[Finding]:
-    """Python packages of two major versions of CUDA in one image."""
-    found: dict[str, str] = {}
+    """Python packages of two major versions of CUDA in one environment."""
+    places: dict[str, dict[str, str]] = {}
     for part in parts_in_use(question):
         if part.framework or part.path.endswith(".dist-info"):
-            found.setdefault(part.version.partition(".")[0], _seen(part))
-    for name, version in sorted(question.image.wheels.items()):
-        _, mark, major = name.rpartition("-cu")
-        if mark and name.startswith("nvidia-") and major.isdecimal():
-            found.setdefault(major, f"{name} {version}")
-    if len(found) > 1:
-        both = " and ".join(sorted(found))
-        yield Finding(
-            id="gpu.cuda.mixed",
-            severity="warning",
-            what=f"Python has packages for CUDA {both}: their libraries have the same names, and one of them loses",
-            evidence=lines(*(found[major] for major in sorted(found))),
-            remedy=f"build all of them for one: torch from .../whl/cu{max(found)}0, jax[cuda{max(found)}]",
-        )
+            told = places.setdefault(_environment(part.path), {})
+            told.setdefault(part.version.partition(".")[0], _seen(part))
+    for place, packages in question.image.pythons.items():
+        for name, version in sorted(packages.items()):
+            mark, major = name.rpartition("-cu")[1:]
+            if mark and name.startswith("nvidia-") and major.isdecimal():
+                places.setdefault(_environment(f"{place}/"), {}).setdefault(major, f"{name} {version}")
+    for found in places.values():
+        if len(found) > 1:
+            both = " and ".join(sorted(found))
+            yield Finding(
+                id="gpu.cuda.mixed",
+                severity="warning",
+                what=f"Python has packages for CUDA {both}: their libraries have the same names, and one of them loses",
+                evidence=lines(*(found[major] for major in sorted(found))),
+                remedy=f"build all of them for one: torch from .../whl/cu{max(found)}0, jax[cuda{max(found)}]",
+            )
+            return
+
+
+def _environment(path: str) -> str:
+    """Where the interpreter of a folder of packages lies: what is in /usr and in /usr/local is seen by the same one."""
+    found = re.match(r"(.*?)(?:/local)?/lib(?:64)?/python[^/]*/(?:site|dist)-packages/", path)
+    return found[1] if found else path
 
 
 # What hides the driver
@@ -256,13 +315,19 @@ def hidden_driver(question: Question) -> Iterator[Finding]:
     if question.site.text("gpu.vendor") != "nvidia":
         return
     led = [each for each in question.image.gpu.libraries if each.led]
-    for each in sorted(led, key=lambda one: (one.led != "LD_LIBRARY_PATH", one.path))[:1]:
+    for each in sorted(led, key=lambda one: (not _is_strong(question, one), one.path))[:1]:
         yield _hiding(question, each)
+
+
+def _is_strong(question: Question, library: DriverLibrary) -> bool:
+    """Does it come before what the engine brings in? A RUNPATH does where that is found by the loader's cache."""
+    always = ("LD_LIBRARY_PATH", "the RPATH")
+    return library.led.startswith((*always, "the RUNPATH") if question.engine.ldconfig else always)
 
 
 def _hiding(question: Question, library: DriverLibrary) -> Finding:
     theirs = question.site.text("gpu.driver")
-    first = library.led == "LD_LIBRARY_PATH"
+    first = _is_strong(question, library)
     version = f" {library.version}" if library.version else ""
     what = {
         "stub": f"`{library.path}` is a stub for linking, to which {library.led} can lead before the driver's",
@@ -275,17 +340,19 @@ def _hiding(question: Question, library: DriverLibrary) -> Finding:
         "stub": "a program that loads it finds no GPU: `CUDA driver is a stub library`",
         "compat": "it helps where it is newer than the driver, on data-centre GPUs and for listed branches only; "
         "else error 803, `unsupported display driver / cuda driver combination`",
-        "driver": "a libcuda works with the kernel module of its own version alone",
+        "driver": "a driver's libraries work with the kernel module of their own version alone",
     }[library.kind]
     folder = library.path.rpartition("/")[0]
     remedy = {
-        "stub": f"take {folder} out of {library.led}; link with -L{folder}, which needs neither",
+        "stub": f"take {folder} out of {library.led}; link with -L{folder}, which needs no more",
         "compat": f"take {folder} out of {library.led}",
         "driver": "do not install a driver in an image: take its packages out of %post",
     }[library.kind]
-    if library.kind != "driver" and not library.led.startswith(("LD_", "/")):
+    if library.kind != "driver" and library.led.startswith("the loader"):
         remedy = f"rm {library.path}"
-    elif not first and library.kind != "driver":
+    elif library.led.startswith("the R"):
+        remedy = f"link without -Wl,-rpath,{folder}: -L{folder} is enough"
+    elif library.led.startswith("/") and library.kind != "driver":
         remedy += ", and run ldconfig at the end of %post"
     return Finding(
         id=f"gpu.libcuda.{library.kind}",
@@ -372,4 +439,5 @@ def requirement(question: Question) -> Iterator[Finding]:
 
 
 def _seen(part: Part) -> str:
-    return f"{part.what} is of {'CUDA' if part.toolkit == 'cuda' else 'ROCm'} {part.version} ({part.path})"
+    name = "CUDA" if part.toolkit == "cuda" else "ROCm"
+    return f"{part.what} is of {f'{name} {part.version}'.rstrip()} ({part.path})"

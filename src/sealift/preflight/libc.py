@@ -115,6 +115,7 @@ def locale(question: Question) -> Iterator[Finding]:
                 severity="warning",
                 what=f"{variable} is `{value}`, which the image has not: programs fall back to ASCII, and complain",
                 evidence="/usr/lib/locale has no such locale",
-                remedy="in %environment: export LC_ALL=C.UTF-8   (or install it: apt-get install locales, locale-gen)",
+                remedy=f"in %environment: export {variable}={'C.UTF-8' if 'C.utf8' in known else 'C'}   "
+                f"(or install it in %post: localedef -i {value.partition('.')[0]} -f UTF-8 {value})",
             )
             return

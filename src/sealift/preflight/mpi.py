@@ -10,15 +10,17 @@ from sealift.core.finding import Finding
 from sealift.core.mpi import MpiLibrary, Wireup, version_numbers
 from sealift.engines.wireup import wire_up
 from sealift.errors import UsageError
+from sealift.evidence.mpiusers import MpiUse
 from sealift.preflight.question import Question, lines
 
 
-def plan(question: Question) -> Wireup | UsageError | None:
-    """What a job would do about MPI; the reason where it cannot; None for an image without MPI.
+def plan(question: Question, use: MpiUse | None = None) -> Wireup | UsageError | None:
+    """What a job would do about MPI, of the first one where the image has several; the reason where it cannot; None
+    for an image without MPI.
 
     The C library's age is left out: it is judged by itself, for it is seldom sure.
     """
-    image = replace(question.image.mpi, glibc="")
+    image = replace(use.mpi if use else question.image.mpi, glibc="")
     if image.family == "none":
         return None
     try:
@@ -28,26 +30,30 @@ def plan(question: Question) -> Wireup | UsageError | None:
 
 
 def wireup(question: Question) -> Iterator[Finding]:
-    """Family, static or shared, PMI: what `sealift job` would refuse."""
-    found = plan(question)
-    if not isinstance(found, UsageError):
-        return
-    mpi, users = question.image.mpi, question.image.mpi_users
-    library = mpi.library
+    """Family, static or shared, PMI: what `sealift job` would refuse, of every MPI that programs use."""
+    for use in question.image.mpi_uses:
+        found = plan(question, use)
+        if isinstance(found, UsageError):
+            yield _refused(question, use, found)
+
+
+def _refused(question: Question, use: MpiUse, why: UsageError) -> Finding:
+    mpi, library = use.mpi, use.mpi.library
     # A distribution's library without a launcher came along with something else, which may never call it.
     meant = library is not None and (mpi.launcher or not library.path.startswith(("/usr/lib", "/lib")))
-    used = bool(users or mpi.static or meant)
-    yield Finding(
+    # A wheel of mpi4py without any MPI came along, too.
+    used = bool(use.users and (library or use.users[0].startswith("/")))
+    return Finding(
         id="mpi.fit",
-        severity="error" if used else "warning",
-        what=found.message,
+        severity="error" if used or meant else "warning",
+        what=why.message,
         evidence=lines(
             f"{library.title}: {library.path}" if library else "",
-            f"used by {', '.join(users[:3])}" if users and library else "",
+            f"used by {', '.join(use.users[:3])}" if use.users and not mpi.static else "",
             *question.says("mpi.host", "mpi.families", "slurm.mpi_types"),
             *(question.says(_pmi_key(library)) if library and library.implementation == "openmpi" else ()),
         ),
-        remedy="\n".join(found.hints),
+        remedy="\n".join(why.hints),
     )
 
 
@@ -57,8 +63,8 @@ def _pmi_key(library: MpiLibrary) -> str:
 
 def fixed(question: Question) -> Iterator[Finding]:
     """The host's MPI takes the place of the image's by LD_LIBRARY_PATH, which a program's RPATH goes before."""
-    programs = question.image.mpi_fixed
-    if not programs or not exchanged(question):
+    programs = [program for use in question.image.mpi_uses if exchanged(question, use) for program in use.fixed]
+    if not programs:
         return
     host = question.site.text("mpi.host", "the host's MPI")
     yield Finding(
@@ -143,9 +149,9 @@ def nccl(question: Question) -> Iterator[Finding]:
     )
 
 
-def exchanged(question: Question) -> bool:
+def exchanged(question: Question, use: MpiUse | None = None) -> bool:
     """Does the host's MPI take the place of the image's?"""
-    found = plan(question)
+    found = plan(question, use)
     return isinstance(found, Wireup) and found.model in ("injected", "hybrid")
 
 

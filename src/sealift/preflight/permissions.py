@@ -21,6 +21,8 @@ _WRAPPERS = frozenset(("exec", "command", "nohup", "env", "time"))
 _HOME = "/root"
 _IMAGES_OWN = ("/opt/", "/usr/", "/etc/", "/var/", "/app/", "/apps/", "/srv/", "/lib/", "/bin/", "/code/", f"{_HOME}/")
 _OPEN = ("/var/tmp/", "/var/run/")  # noqa: S108 -- these names are looked for, not used
+_MODELS = ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "TRANSFORMERS_CACHE")
+"""Folders that may hold models to read."""
 _SHOWN = 3
 
 
@@ -41,18 +43,35 @@ def closed_files(question: Question) -> Iterator[Finding]:
 
 def shut_folders(question: Question) -> Iterator[Finding]:
     """Programs and libraries below /root and the like cannot be reached."""
-    shut = question.image.shut
     where = question.where(lambda engine: not engine.as_root)
-    if not shut or not where:
+    shut = {**question.image.shut, **_shut_programs(question)}
+    links = question.image.shut_links
+    if not (shut or links) or not where:
         return
-    variable, folders = next(iter(shut.items()))
+    first, target = next(iter((shut or links).items()))
+    leads = target if isinstance(target, str) else target[0]
     yield Finding(
         id="permissions.path",
         severity=_severity(question, where),
-        what=f"{variable} leads to `{folders[0]}`, closed to all but root: under {where} one is not root",
-        evidence="\n".join(f"{name}: {', '.join(each)}" for name, each in shut.items()),
+        what=f"{first} leads to `{leads}`, closed to all but root: under {where} one is not root",
+        evidence="\n".join(
+            (
+                *(f"{name}: {', '.join(each)}" for name, each in shut.items()),
+                *(f"{name} -> {each}" for name, each in list(links.items())[:_SHOWN]),
+            )
+        ),
         remedy="install below /opt or /usr/local in %post, or: chmod a+rX /root, and what lies below it",
     )
+
+
+def _shut_programs(question: Question) -> dict[str, tuple[str, ...]]:
+    """What the runscript starts from within a closed folder, by the script."""
+    found: dict[str, tuple[str, ...]] = {}
+    for path, run, _ in _runs(question):
+        program = next(iter(_words(run)), "")
+        if any(program.startswith(f"{folder}/") for folder in question.image.shut_folders):
+            found.setdefault(path, (program,))
+    return found
 
 
 def roots_programs(question: Question) -> Iterator[Finding]:
@@ -109,9 +128,10 @@ def writes(question: Question) -> Iterator[Finding]:
             )
             break
     folders = {
-        variable: question.image.environment[variable]
-        for variable, there in question.image.folders.items()
-        if there and _is_inside(question.image.environment[variable] + "/")
+        variable: folder
+        for variable in question.image.folders
+        if not (variable in _MODELS and question.image.environment.get("HF_HUB_OFFLINE"))
+        if _is_inside((folder := question.image.environment[variable].partition(":")[0]) + "/")
     }
     if folders:
         variable, folder = next(iter(folders.items()))
@@ -120,8 +140,19 @@ def writes(question: Question) -> Iterator[Finding]:
             severity="warning",
             what=f"{variable} is `{folder}` of the image, which cannot be written to under {where}",
             evidence="\n".join(f"{name}={each}" for name, each in folders.items()),
-            remedy=f"in %environment: export {variable}=/tmp/$USER",
+            remedy=_elsewhere(variable, question.image.environment[variable]),
         )
+
+
+def _elsewhere(variable: str, value: str) -> str:
+    if variable in _MODELS:
+        return (
+            f"in %environment: export {variable}=/tmp/$USER   (HF_HUB_OFFLINE=1, where the models that lie there are "
+            "only read)"
+        )
+    if variable == "JULIA_DEPOT_PATH":
+        return f"in %environment: export {variable}=/tmp/$USER/julia:{value}"
+    return f"in %environment: export {variable}=/tmp/$USER"
 
 
 def _severity(question: Question, where: str) -> Severity:
@@ -145,10 +176,16 @@ def _runs(question: Question) -> Iterator[tuple[str, Run, str]]:
 
 
 def _program(run: Run) -> tuple[str, tuple[str, ...]]:
+    first, *rest = _words(run) or ("",)
+    return posixpath.basename(first), tuple(rest)
+
+
+def _words(run: Run) -> tuple[str, ...]:
+    """The program and what it is given, without what only starts it."""
     texts = list(run.texts)
     while texts and posixpath.basename(texts[0]) in _WRAPPERS:
         texts.pop(0)
-    return (posixpath.basename(texts[0]) if texts else "", tuple(texts[1:]))
+    return tuple(texts)
 
 
 def _targets(run: Run) -> Iterator[str]:
@@ -159,6 +196,8 @@ def _targets(run: Run) -> Iterator[str]:
     operands = [each for each in rest if not each.startswith("-")]
     if name in _WRITERS:
         yield from operands
+    elif name == "sed" and any(each.startswith(("-i", "--in-place")) for each in rest):
+        yield from operands[1:]
     elif name in _TO_LAST:
         yield from operands[-1:]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 import shlex
 from collections.abc import Iterator
 
@@ -11,6 +12,8 @@ from sealift.core.finding import Finding
 from sealift.core.reference import as_component
 from sealift.preflight.question import Question, lines
 
+_SHOWN = 3
+_NAMES_PROCESSOR = re.compile(r"(?i)(arm|aarch|amd64|x86|x64|i[36]86|ppc|power|s390|riscv)")
 _FORMS = {"sif": "a SIF", "squashfs": "a squashfs", "directory": "a folder"}
 
 
@@ -30,6 +33,25 @@ def architecture(question: Question) -> Iterator[Finding]:
         what=f"the image is for {ours}, and the nodes of {question.site.name} are {theirs}",
         evidence=lines(f"its programs are made for {ours}", *question.says("node.architecture")),
         remedy=again,
+    )
+
+
+def programs(question: Question) -> Iterator[Finding]:
+    """Programs for another processor in an image that is for the right one."""
+    ours, theirs = question.image.architecture, question.site.text("node.architecture")
+    # Bundles with a program for each processor say so in its name.
+    foreign = {path: kind for path, kind in question.image.foreign.items() if not _NAMES_PROCESSOR.search(path)}
+    if not foreign or ours != theirs:
+        return
+    folders = question.image.environment.get("PATH", "").split(":")
+    on_path = [path for path in foreign if posixpath.dirname(path) in folders]
+    path = [*on_path, *foreign][0]
+    yield Finding(
+        id="platform.architecture",
+        severity="error" if on_path else "warning",
+        what=f"`{path}` is for {foreign[path]}, and the nodes of {question.site.name} are {theirs}",
+        evidence=lines(", ".join(list(foreign)[:_SHOWN]), *question.says("node.architecture")),
+        remedy=f"take or compile the one for {theirs}",
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from sealift.core.finding import Finding
+from sealift.core.mpi import version_numbers
 from sealift.preflight.question import Question, lines
 
 
@@ -27,6 +29,37 @@ def user_site(question: Question) -> Iterator[Finding]:
         evidence=lines(f"{program} looks there, for PYTHONNOUSERSITE is not set"),
         remedy="in %environment: export PYTHONNOUSERSITE=1",
     )
+
+
+def jax_versions(question: Question) -> Iterator[Finding]:
+    """JAX does not start with a jaxlib newer than itself, and leaves a plugin of another version than it aside."""
+    gpus = question.site.text("gpu.vendor") not in ("", "none")
+    for place, packages in question.image.pythons.items():
+        jax, jaxlib = packages.get("jax", ""), packages.get("jaxlib", "")
+        if jax and version_numbers(jaxlib) > version_numbers(jax):
+            yield Finding(
+                id="python.jax-version",
+                severity="error",
+                what=f"jaxlib {jaxlib} is newer than jax {jax}, which does not start with it",
+                evidence=place,
+                remedy=f"pip install jax=={jax} jaxlib=={jax}",
+            )
+            return
+        for name, version in packages.items():
+            # Those for ROCm are not compared.
+            if gpus and jaxlib and re.fullmatch(r"jax-cuda\d+-plugin", name) and _differ(version, jaxlib):
+                yield Finding(
+                    id="python.jax-version",
+                    severity="error",
+                    what=f"{name} {version} is not of jaxlib {jaxlib}: JAX leaves it aside, and computes on processors",
+                    evidence=place,
+                    remedy=f'pip install "jax[{name.split("-")[1]}]=={jax or jaxlib}"',
+                )
+                return
+
+
+def _differ(one: str, other: str) -> bool:
+    return version_numbers(one) != version_numbers(other)
 
 
 def jax_library_path(question: Question) -> Iterator[Finding]:

@@ -37,7 +37,7 @@ class Question:
 
     def says(self, *keys: str) -> tuple[str, ...]:
         """What the profile says under these keys, with its sources and whether anybody saw it there; for evidence."""
-        return tuple(said(self.site, fact) for key in keys if (fact := self.site.fact(key)) is not None)
+        return tuple(said(self.site, fact) for key in keys if (fact := self.site.fact(key)) and fact.shown)
 
     def where(self, wrong: Callable[[EngineTraits], bool]) -> str:
         """The engines for which this is wrong: `""` for none, the chosen one before all."""
