@@ -84,7 +84,14 @@ def test_the_site_is_the_one_where_this_runs(
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["app", "--site", "frontire"], 2, "error: there is no site `frontire`\nhint: did you mean `frontier`?\n"),
+        (
+            ["app", "--site", "frontire"],
+            2,
+            (
+                "error: there is no site `frontire`\nhint: did you mean `frontier` or `frontera`?\n"
+                "hint: see the sites: sealift sites\n"
+            ),
+        ),
         (
             ["app", "--site", "slurm", "--engine", "rkt"],
             2,

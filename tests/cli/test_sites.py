@@ -107,7 +107,14 @@ def test_a_profile_is_added_shown_replaced_and_removed(home: Path, capsys: pytes
         (("add",), "error: `sites add` takes a file\nhint: sealift sites add mycluster.toml\n"),
         (("remove",), "error: `sites remove` takes a name\nhint: sealift sites remove mycluster\n"),
         (("a", "b"), "error: `a b` is not understood\nhint: sealift sites --help\n"),
-        (("perlmuter",), "error: there is no site `perlmuter`\nhint: did you mean `perlmutter-gpu`?\n"),
+        (
+            ("perlmuter",),
+            (
+                "error: there is no site `perlmuter`\n"
+                "hint: did you mean `perlmutter` or `perlmutter-gpu` or `perlmutter-cpu`?\n"
+                "hint: see the sites: sealift sites\n"
+            ),
+        ),
         (
             ("remove", "slurm"),
             (

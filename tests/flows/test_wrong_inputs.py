@@ -57,6 +57,17 @@ CASES = [
     (("exec", "Dockerfile", "true"), 5, "`Dockerfile` is not an image", "file Dockerfile"),
     (("inspect", "missing.sif"), 5, "there is no image `missing.sif`", "sealift build"),
     (("inspect", "program"), 5, "`program` is no image", "file program"),
+    (
+        ("check", "local.def", "--site", "polaris"),
+        5,
+        "`local.def` is a definition file",
+        "sealift build local.sif local.def",
+    ),
+    (("check", "Dockerfile", "--site", "polaris"), 5, "`Dockerfile` is a Dockerfile", "docker"),
+    (("check", "program", "--site", "polaris"), 5, "`program` is no image", "file program"),
+    (("check", "missing.sif"), 5, "there is no image `missing.sif`", "sealift build"),
+    (("check", "program", "--site", "perlmuter"), 2, "there is no site `perlmuter`", "perlmutter"),
+    (("check", "program", "--engine", "podmanhpc"), 2, "there is no engine `podmanhpc`", "podman-hpc"),
     (("exec", "x.sif"), 2, "exec takes a command", "sealift exec"),
     (("cache", "prune", "--max-size", "lots"), 2, "`lots` is not a size", "20G"),
 ]

@@ -113,7 +113,13 @@ def test_an_own_profile_of_a_shipped_name_lies_over_it(config: Path, extends: st
 @pytest.mark.parametrize(
     ("name", "message", "hint"),
     [
-        ("perlmuter", "there is no site `perlmuter`", "did you mean `perlmutter-gpu`?"),
+        (
+            "perlmuter",
+            "there is no site `perlmuter`",
+            "did you mean `perlmutter` or `perlmutter-gpu` or `perlmutter-cpu`?",
+        ),
+        ("Nersc", "there is no site `Nersc`", "did you mean `nersc` or `perlmutter-cpu`"),
+        ("cineca", "there is no site `cineca`", "did you mean `leonardo`?"),
         ("zzz", "there is no site `zzz`", "see the sites: sealift sites"),
         ("perlmutter-common", "there is no site `perlmutter-common`", "did you mean"),
     ],

@@ -83,6 +83,11 @@ def sniff(start: bytes) -> What:
     return "definition file"
 
 
+def is_definition(start: bytes) -> bool:
+    """Has it a header or a section, and is not only a text of any kind?"""
+    return bool(_HEADER.search(start) or _HEADING.search(start))
+
+
 def other_file(start: bytes, *, name: str) -> Fault | None:
     """The fault that the file `name`, which begins with `start`, is clearly something else."""
     what = sniff(start)

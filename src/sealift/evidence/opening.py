@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
+from sealift.deffile.sniff import ENOUGH, is_definition, sniff
 from sealift.errors import ImageError
 from sealift.sections.root import DirectoryRoot
 from sealift.sections.squashfsroot import SquashfsRoot
@@ -63,8 +64,22 @@ def open_image(path: str) -> Iterator[OpenImage]:
                 hints=(f"convert it with Apptainer: apptainer build NEW.sif {shlex.quote(path)}",),
             )
         else:
-            raise ImageError(
-                f"`{path}` is no image: neither a SIF nor a squashfs", hints=(f"see: file {shlex.quote(path)}",)
-            )
+            raise _no_image(path, os.pread(descriptor, ENOUGH, 0))
     finally:
         os.close(descriptor)
+
+
+def _no_image(path: str, start: bytes) -> ImageError:
+    """What the file is, where that can be told, and what is to be done with it."""
+    name = shlex.quote(path)
+    what = sniff(start)
+    if what == "definition file" and is_definition(start):
+        target = shlex.quote(f"{os.path.splitext(path)[0]}.sif")
+        build = f"build it: sealift build {target} {name}"
+        return ImageError(f"`{path}` is a definition file, not an image", hints=(build,))
+    if what == "dockerfile":
+        return ImageError(f"`{path}` is a Dockerfile, not an image", hints=("build it with podman or docker first",))
+    if what == "tar":
+        hints = (f"of `docker save`: docker-archive:{name}", f"of an OCI layout: oci-archive:{name}")
+        return ImageError(f"`{path}` is a tar archive: say of which kind", hints=hints)
+    return ImageError(f"`{path}` is no image: neither a SIF nor a squashfs", hints=(f"see: file {name}",))

@@ -49,6 +49,9 @@ def check(request: CheckRequest) -> Verdict:
         facts = read_facts(opened, values, source=request.image)
     others = tuple(traits(site, each) for each in site.texts("engines.order") if each != name)
     verdict = judge(Question(image=facts, site=site, engine=traits(site, name), others=others))
+    if not request.site and site.name == LOCAL:
+        note = "no site was named: this is judged for this host; for another: --site NAME (see: sealift sites)"
+        verdict = replace(verdict, how=(*verdict.how, note))
     return _tried(request, verdict, facts, path) if request.probe else verdict
 
 

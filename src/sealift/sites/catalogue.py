@@ -36,16 +36,22 @@ class Catalogue:
         texts = {**self.shipped, **self.own}
         wanted = name if name in texts else self._called(name)
         if wanted is None or texts[wanted].abstract:
-            close = get_close_matches(name, self.names(), n=1)
-            raise UsageError(
-                f"there is no site `{name}`",
-                hints=(f"did you mean `{close[0]}`?" if close else "see the sites: sealift sites",),
-            )
+            close = self._near(name)
+            meant = (f"did you mean {' or '.join(f'`{each}`' for each in close)}?",) if close else ()
+            raise UsageError(f"there is no site `{name}`", hints=(*meant, "see the sites: sealift sites"))
         return self._resolve(wanted, ())
 
     def _called(self, alias: str) -> str | None:
         texts = (*self.own.values(), *self.shipped.values())
         return next((text.name for text in texts if alias in text.aliases), None)
+
+    def _near(self, name: str) -> list[str]:
+        """Names and aliases that look like it, and those of sites whose title has the word."""
+        texts = [text for text in (*self.own.values(), *self.shipped.values()) if not text.abstract]
+        known = [*self.names(), *(alias for text in texts for alias in text.aliases)]
+        close = get_close_matches(name.lower(), known, n=3, cutoff=0.75)
+        titled = [each for each in self.names() if name.lower() in self.find(each).text("site.title").lower()]
+        return list(dict.fromkeys([*close, *titled]))[:3] if len(name) > 2 else close
 
     def detect(self, environment: Mapping[str, str]) -> Profile | None:
         """The site whose mark this environment carries; where several do, the one that others call by an alias."""
