@@ -6,6 +6,8 @@ import argparse
 import dataclasses
 import datetime as dt
 import json
+import shutil
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -59,12 +61,20 @@ def execute(options: argparse.Namespace) -> int:
             events=say,
         )
     )
-    print(json.dumps(_json(verdict), indent=2) if options.json else "\n".join(lines_of(verdict)))
+    if options.json:
+        print(json.dumps(_json(verdict), indent=2))
+    else:
+        width = shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 0
+        print("\n".join(lines_of(verdict, width=width)))
+        if verdict.findings:
+            apart = "" if verdict.unknown or (verdict.runs and verdict.how) else "\n"
+            print(f"{apart}  what is known of the site, and from where: sealift sites {verdict.site}")
     counted = {"error": ("error",), "warning": ("error", "warning"), "note": ("error", "warning", "note")}
     return 1 if any(finding.severity in counted[options.fail_on] for finding in verdict.findings) else 0
 
 
-def lines_of(verdict: Verdict) -> Iterator[str]:
+def lines_of(verdict: Verdict, *, width: int = 0) -> Iterator[str]:
+    """With `width` in lines that fit a terminal."""
     from sealift.cli.findings import MARKS, finding_lines
 
     yield verdict.sentence
@@ -73,7 +83,7 @@ def lines_of(verdict: Verdict) -> Iterator[str]:
         yield from (f"{MARKS['ok']} {line}" for line in verdict.fits)
     for finding in verdict.findings:
         yield ""
-        yield from finding_lines(finding)
+        yield from finding_lines(finding, width=width)
     how = verdict.how if verdict.runs else ()
     if how or verdict.unknown:
         yield ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 
 from sealift.core.finding import Finding
@@ -17,13 +18,36 @@ def finding_line(finding: Finding) -> str:
     return text + "".join(f"\n    {line}" for line in _shown(finding.remedy).splitlines())
 
 
-def finding_lines(finding: Finding) -> Iterator[str]:
-    """In full: a line for each thing that was seen, and the remedy."""
-    yield f"{MARKS[finding.severity]} {_shown(finding.what)}  [{finding.id}]"
+def finding_lines(finding: Finding, *, width: int = 0) -> Iterator[str]:
+    """In full: a line for each thing that was seen, and the remedy; with `width` in lines that fit a terminal.
+
+    What is to be typed stays on one line, and what is said of it goes below where it does not fit.
+    """
+    yield from _folded(f"{MARKS[finding.severity]} {_shown(finding.what)}  [{finding.id}]", width, indent=2)
     for number, line in enumerate(_shown(finding.evidence).splitlines()):
-        yield f"    {'seen:' if number == 0 else '     '} {line}"
+        yield from _folded(f"    {'seen:' if number == 0 else '     '} {line}", width, indent=10)
     for number, line in enumerate(_shown(finding.remedy).splitlines()):
-        yield f"    {'do:  ' if number == 0 else '     '} {line}"
+        text = f"    {'do:  ' if number == 0 else '     '} {line}"
+        typed, apart, more = text.rpartition("   ")
+        if width and len(text) > width and apart and typed.strip(" do:"):
+            yield typed.rstrip()
+            yield f"            {more}"
+        else:
+            yield text
+
+
+def _folded(text: str, width: int, *, indent: int) -> Iterator[str]:
+    if not width or len(text) <= width:
+        yield text
+        return
+    yield from textwrap.wrap(
+        text,
+        width,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=True,
+    )
 
 
 def _shown(text: str) -> str:

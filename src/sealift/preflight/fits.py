@@ -42,7 +42,8 @@ def _code(question: Question) -> Iterator[str]:
 
 def _mpi(question: Question) -> Iterator[str]:
     found, image = mpi.plan(question), question.image
-    if not isinstance(found, Wireup) or image.mpi.library is None or image.mpi_fixed or image.mpi_by_path:
+    fixed = image.mpi_by_path or any(use.fixed for use in image.mpi_uses)
+    if not isinstance(found, Wireup) or image.mpi.library is None or fixed:
         return
     name = image.mpi.library.title
     if mpi.exchanged(question):

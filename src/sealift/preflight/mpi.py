@@ -53,7 +53,7 @@ def _refused(question: Question, use: MpiUse, why: UsageError) -> Finding:
             *question.says("mpi.host", "mpi.families", "slurm.mpi_types"),
             *(question.says(_pmi_key(library)) if library and library.implementation == "openmpi" else ()),
         ),
-        remedy="\n".join(why.hints),
+        remedy="\n".join((*why.hints, *(("a recipe: sealift new mpi-mpich",) if "MPICH" in why.hints[0] else ()))),
     )
 
 
