@@ -211,7 +211,7 @@ def _older_than_gpu(question: Question, theirs: str) -> Iterator[Finding]:
     """A toolkit that is older than the GPU has libraries without code for it; a driver may compile their PTX."""
     first = cuda.first_for(theirs)
     parts = parts_in_use(question)
-    if not first or not parts or _known_code(question):
+    if not first or not parts or known_code(question):
         return
     newest = max(parts, key=lambda part: version_numbers(part.version))
     if version_numbers(newest.version)[1:] and version_numbers(newest.version)[:2] < version_numbers(first):
