@@ -8,8 +8,9 @@ from sealift.core.finding import Finding
 from sealift.engines.driver import driver_version
 from sealift.engines.findings import engine_findings
 from sealift.errors import SealiftError
-from sealift.preflight.host import driver_findings
+from sealift.preflight.host import card_findings, driver_findings
 from sealift.sandbox.findings import host_findings
+from sealift.sites.local import measure_gpus, this_host
 from sealift.store.place import choose_place, open_store
 
 
@@ -19,6 +20,7 @@ def examine(environment: Mapping[str, str]) -> tuple[Finding, ...]:
         *host_findings(environment),
         *engine_findings(environment),
         *driver_findings(driver_version("nvidia")),
+        *card_findings(measure_gpus(this_host(environment), today="")),
         *_store_findings(environment),
     )
 

@@ -120,6 +120,13 @@ def torch_code(cuda: str, architecture: str) -> GpuCode | None:
     return GpuCode(code=tuple(f"sm_{each.replace('.', '')}" for each in row["code"]), ptx=ptx)
 
 
+def wheels_for(capability: str, architecture: str) -> tuple[str, ...]:
+    """The versions of CUDA for which PyTorch's own wheels run on this GPU."""
+    rows = tables()["torch"].get(architecture, {})
+    codes = {version: torch_code(version, architecture) for version in rows}
+    return tuple(version for version, code in codes.items() if code and covers(code, capability) != "no")
+
+
 def torch_default(version: str) -> str:
     """The CUDA version of the wheel that the package index gives for this version; empty where it is not known."""
     row = tables()["torch_default"].get(".".join(version.split(".")[:2]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -92,8 +93,17 @@ def this_host(environment: Mapping[str, str]) -> Host:
 
 def measure(host: Host, *, today: str) -> Profile:
     """The profile of `host`; what cannot be seen is not in it."""
+    return _profile(_seen(host), today)
+
+
+def measure_gpus(host: Host, *, today: str) -> Profile:
+    """Of that profile the processor and what it says of GPUs, for which no queue is asked."""
+    return _profile(itertools.chain(_architecture(host), _gpu(host)), today)
+
+
+def _profile(seen: Seen, today: str) -> Profile:
     facts: dict[str, Fact] = {}
-    for key, value, how in _seen(host):
+    for key, value, how in seen:
         source = Source(key=how, kind="measured", date=today)
         facts[key] = Fact(key=key, value=value, file=NAME, sources=(source,), verified=today)
     return Profile(name=NAME, collected=today, facts=facts, files=())
@@ -117,9 +127,13 @@ def _seen(host: Host) -> Seen:
     yield from _engines(host)
 
 
-def _node(host: Host) -> Seen:
+def _architecture(host: Host) -> Seen:
     known = find_architecture(host.machine)
     yield "node.architecture", known.oci if known else host.machine, "uname -m"
+
+
+def _node(host: Host) -> Seen:
+    yield from _architecture(host)
     cpu = re.search(r"^model name\s*:\s*(.+)$", host.text("/proc/cpuinfo"), re.MULTILINE)
     if cpu:
         yield "node.cpu", cpu[1].strip(), "/proc/cpuinfo"
