@@ -17,7 +17,6 @@ app runs on frontier with apptainer
     do:   in %environment: export NUMBA_CACHE_DIR=/tmp/$USER
 
   /lustre/orion/<project>/scratch/<user>: what nobody reads for 90 days is removed, so keep a copy or the reference
-  what is known of the site, and from where: sealift sites frontier
 """
 ENGINES = "apptainer, singularity, embedded, docker, podman, podman-hpc, shifter, charliecloud, enroot, pyxis, edf"
 

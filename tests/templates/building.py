@@ -112,7 +112,8 @@ def _verdict(image: Path, as_user: users.AsUser) -> str:
     for site in ("perlmutter", "perlmutter-cpu"):
         done = as_user(["sealift", "check", image.name, "--site", site], cwd=image.parent)
         texts.append(done.stdout.decode())
-    return "\n".join(texts)
+    # Each release of the distribution has its own Python.
+    return re.sub(r"/lib/python3\.\d+/", "/lib/python3.11/", "\n".join(texts))
 
 
 def _on_this_release(text: str) -> str:

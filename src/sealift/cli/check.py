@@ -66,7 +66,7 @@ def execute(options: argparse.Namespace) -> int:
     else:
         width = shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 0
         print("\n".join(lines_of(verdict, width=width)))
-        if verdict.findings:
+        if width and verdict.findings:
             apart = "" if verdict.unknown or (verdict.runs and verdict.how) else "\n"
             print(f"{apart}  what is known of the site, and from where: sealift sites {verdict.site}")
     counted = {"error": ("error",), "warning": ("error", "warning"), "note": ("error", "warning", "note")}
