@@ -83,7 +83,7 @@ def opened_by_path(question: Question) -> Iterator[Finding]:
     if not path or not exchanged(question):
         return
     library = question.image.mpi.library
-    name = library.soname if library else posixpath.basename(path)
+    variable = f"MPI4PY_LIBMPI={library.soname if library else posixpath.basename(path)}"
     host = question.site.text("mpi.host", "the host's MPI")
     yield Finding(
         id="mpi.by-path",
@@ -91,7 +91,7 @@ def opened_by_path(question: Question) -> Iterator[Finding]:
         what=f"mpi4py opens the image's MPI by its path, so that {host} of {question.site.name} cannot take its "
         "place: each rank would be a world of its own",
         evidence=lines(f"mpi4py's wheel opens {path}", *question.says("mpi.host", "mpi.model")),
-        remedy=f"in %environment: export MPI4PY_LIBMPI={name}",
+        remedy=f"in %environment: export {variable}\nor set it when it is started: --env {variable}",
     )
 
 
