@@ -27,15 +27,17 @@ def look_at_site(check: Check, desk: Desk) -> Seen:
         )
     )
     grave = [one for one in verdict.findings if one.severity in ("error", "warning")]
-    said = "\n".join(f"{one.what}  [{one.id}]" for one in grave[:_SHOWN])
-    remedy = tuple(one.remedy for one in grave[:1] if one.remedy)
-    if profile is None:
-        remedy = (*remedy, f"all of it: {quoted('sealift', 'check', image, '--site', site)}")
     missing = [one for one in check.texts("finds") if one not in {each.id for each in verdict.findings}]
     unwanted = [one for one in grave if one.id in check.texts("without")]
     runs_otherwise = "runs" in check.fields and check.fields["runs"] != verdict.runs
     if not (missing or unwanted or runs_otherwise):
         return Seen(right=True)
+    # What the check is about, and nothing that another one asks for.
+    about = grave if missing or runs_otherwise else unwanted
+    said = "\n".join(f"{one.what}  [{one.id}]" for one in about[:_SHOWN])
+    remedy = tuple(one.remedy for one in about[:1] if one.remedy)
+    if profile is None:
+        remedy = (*remedy, f"all of it: {quoted('sealift', 'check', image, '--site', site)}")
     return Seen(right=False, seen=said or verdict.sentence, remedy=remedy, texts=(said,))
 
 
