@@ -67,14 +67,15 @@ _DEFAULTS = (
     ("go", ("install",), r"GOBIN|GOPATH|GOMODCACHE", (), "~/go/bin"),
 )  # fmt: skip
 """Program, its verb, what would say another place, as variable or as option, and where things go without it."""
-_SETS_ITS_OWN_PLACE = {"cargo": ("rust",), "go": ("golang",), "julia": (), "uv": (), "pipx": ()}
+_SET_BY_BASE = {"cargo": "rust", "go": "golang"}
+"""Programs, and the official image that says another place."""
 _JULIA_INSTALLS = re.compile(r"\bPkg\.(add|instantiate|develop|update|build)\b")
 
 
 def _by_default(call: Call) -> Iterator[str]:
     """Where programs install that are told no place."""
     text = call.script.stage.build_text
-    if call.script.stage.base.name.rpartition("/")[2] in _SETS_ITS_OWN_PLACE.get(call.name, ()):
+    if call.script.stage.base.name == _SET_BY_BASE.get(call.name):
         return
     for name, verb, variables, options, place in _DEFAULTS:
         if call.name != name or call.texts[: len(verb)] != verb or (options and call.has(*options)):
@@ -83,10 +84,9 @@ def _by_default(call: Call) -> Iterator[str]:
         copied = rf"(cp|mv|install|ln)\s[^\n]*{re.escape(folder.partition('/')[0])}"
         if not re.search(variables, text) and not re.search(copied, text):
             yield place
-    if call.name == "julia" and "JULIA_DEPOT_PATH" not in text + _run_text(call.script):
-        said = told(call)
-        if _JULIA_INSTALLS.search(said):
-            yield "~/.julia"
+    of_julia = call.name == "julia" and _JULIA_INSTALLS.search(told(call))
+    if of_julia and "JULIA_DEPOT_PATH" not in text + _run_text(call.script):
+        yield "~/.julia"
 
 
 def _as_root(path: str) -> str:
@@ -236,9 +236,9 @@ def _mode_of(call: Call) -> tuple[str, list[str]]:
 
 
 def _shuts_out(mode: str) -> bool:
-    octal = re.fullmatch(r"[0-7]?[0-7]?([0-7])([0-7])([0-7])", mode)
+    octal = re.fullmatch(r"[0-7]{0,2}([4-7])[0-7]([0-7])", mode)
     if octal:
-        return int(octal[3]) & 4 == 0 and int(octal[1]) & 4 != 0 and (int(octal[3]) == 0)
+        return octal[2] == "0"
     return re.search(r"(^|,)(g?o|og|go)(=($|,)|-[rX]*r)|(^|,)[ug]*o[ug]*-\w*r", mode) is not None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import re
 from collections.abc import Iterator
 
@@ -127,30 +128,34 @@ def _continued(recipe: Recipe) -> Iterator[Hit]:
     for script in recipe.scripts(*_ALL):
         if script.interpreter not in ("sh", "bash", "dash", "ash"):
             continue
-        blanks = [
-            (piece.start, piece.end) for piece in script.reading.pieces if piece.kind in ("comment", "here-document")
-        ]
-        for found in _BLANKS_BEHIND.finditer(script.text):
-            place = found.start(1) - 1
-            if any(start <= place < end for start, end in blanks) or _is_quoted(script, place):
+        found = [(match.start(1) - 1, match) for match in _BLANKS_BEHIND.finditer(script.text)]
+        if not found:
+            continue
+        texts = sorted(_texts(script))
+        starts = [start for start, _ in texts]
+        for place, match in found:
+            row = bisect.bisect_right(starts, place) - 1
+            if row >= 0 and place < texts[row][1]:
                 continue
             yield script.hit(
                 place,
-                found.end(1),
+                match.end(1),
                 "a blank stands behind the backslash: the command ends here, and the next line is one of its own",
                 "end the line with the backslash",
-                edits=script.edit(found.start(1), found.end(1), ""),
+                edits=script.edit(match.start(1), match.end(1), ""),
             )
 
 
-def _is_quoted(script: ScriptView, place: int) -> bool:
-    """Does the character stand in quotes, where such a line end means nothing?"""
-    return any(
-        part.start <= place < part.end and getattr(part, "quote", "") in ("'", '"')
-        for command in commands(script.reading.script)
-        for word in words(command)
-        for part in word.parts
-    )
+def _texts(script: ScriptView) -> Iterator[tuple[int, int]]:
+    """Places where the end of a line means nothing: comments, here-documents and what stands in quotes."""
+    for piece in script.reading.pieces:
+        if piece.kind in ("comment", "here-document"):
+            yield piece.start, piece.end
+    for command in commands(script.reading.script):
+        for word in words(command):
+            for part in word.parts:
+                if getattr(part, "quote", "") in ("'", '"'):
+                    yield part.start, part.end
 
 
 def _dockerfile(recipe: Recipe) -> Iterator[Hit]:
