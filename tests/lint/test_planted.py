@@ -173,6 +173,7 @@ PLANTED = {
         "cpanm --notest JSON::XS YAML@1.31",
         "export UV_TOOL_DIR=/opt/uv\n    uv tool install ruff",
         'export JULIA_DEPOT_PATH=/opt/julia\n    julia -e \'using Pkg; Pkg.add(["CSV", "DataFrames"])\'',
+        "export JULIA_DEPOT_PATH=/opt/julia\n    julia --eval 'using Pkg; pkg\"add HTTP JSON@0.21\"'",
     ],
     "r-unpinned": [
         "R -q -e 'install.packages(\"dplyr\")'",

@@ -69,7 +69,7 @@ _DEFAULTS = (
 """Program, its verb, what would say another place, as variable or as option, and where things go without it."""
 _SET_BY_BASE = {"cargo": "rust", "go": "golang"}
 """Programs, and the official image that says another place."""
-_JULIA_INSTALLS = re.compile(r"\bPkg\.(add|instantiate|develop|update|build)\b")
+_JULIA_INSTALLS = re.compile(r"\bPkg\.(add|instantiate|develop|update|build)\b|\bpkg\"(add|dev|instantiate|up)\b")
 
 
 def _by_default(call: Call) -> Iterator[str]:

@@ -303,8 +303,11 @@ def _newest(call: Call) -> list[str]:
     """What a package manager of a language would install in the newest version."""
     if call.name == "julia":
         added = re.findall(r"\bPkg\.add\(\s*(?:\[([^\]]*)\]|\"([^\"]+)\"\s*\))", told(call))
-        said = " ".join("".join(pair) for pair in added)
-        return re.findall(r"[A-Za-z]\w*", said) if "://" not in said else []
+        names = [
+            name for pair in added for name in re.findall(r"[A-Za-z]\w*", "".join(pair)) if "://" not in "".join(pair)
+        ]
+        typed = [name for line in re.findall(r"\bpkg\"add ([^\";]*)", told(call)) for name in line.split()]
+        return [*names, *(name for name in typed if not re.search(r"@|://|#", name))]
     operands = [one.text for one in call.operands(_LANGUAGE_VALUES.get(call.name, ()))]
     if not operands or UNKNOWN in "".join(operands):
         return []
