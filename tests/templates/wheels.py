@@ -62,9 +62,10 @@ def _bring(names: list[str], target: Path) -> None:
         os.replace(folder, target)
 
 
-def hosts_mpich(kept: Path) -> bytes:
-    """The library of the MPICH that stands for a site's."""
+def unpack_hosts_mpich(kept: Path, folder: Path) -> Path:
+    """The libraries of the MPICH that stands for a site's, in a folder of their own."""
     (found,) = kept.glob(f"{HOSTS_MPICH.replace('==', '-')}-*.whl")
     with zipfile.ZipFile(found) as wheel:
-        (name,) = (name for name in wheel.namelist() if name.endswith("/lib/libmpi.so.12"))
-        return wheel.read(name)
+        wheel.extractall(folder, [name for name in wheel.namelist() if "/data/lib/" in name])
+    (library,) = folder.rglob("libmpi.so.12")
+    return library.parent
