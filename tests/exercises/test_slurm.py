@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from sealift.flows.lessons.courses import open_course
 from sealift.learn.readme import read_readme
-from tests.exercises import ground
+from tests.exercises import ground, wheels
 from tests.exercises.walking import Run, alike, told_by
 from tests.ground import services
 from tests.ground.slurm import Slurm
@@ -95,3 +96,15 @@ def test_its_jobs_on_three_nodes(learner: Run, as_user: AsUser) -> None:
     lay("job", folder)
     code, said = learner("sh make-job.sh && sbatch --wait ours.sbatch && cat mpi-*.out")
     assert (code, said.count("of 4 on"), "by 4 ranks with MPICH 3.4.3" in said) == (0, 4, True), said
+
+    # A host's own MPICH takes the place of the image's, since mpi4py and all others ask for it by its name.
+    host = as_user.folder() / "host"
+    with zipfile.ZipFile(next(wheels.kept().glob("mpich-4.*.whl"))) as wheel:
+        wheel.extractall(host)
+    as_user.give(host)
+    library = next(host.rglob("libmpi.so.12"))
+    check = "salloc --quiet --nodes=2 sealift mpi check mpi.sif --mpi-model bind --tasks-per-node 1 --json"
+    code, said = learner(f"LD_LIBRARY_PATH={library.parent} {check} 2>/dev/null")
+    assert code == 0, said
+    ranks = [(one["version"], one["library"], one["size"]) for one in json.loads(said)["said"]["ranks"]]
+    assert ranks == [("MPICH 4.3.2", "/opt/sealift-host-mpi/libmpi.so.12", 2)] * 2
