@@ -269,6 +269,16 @@ def good() -> dict[str, Image]:
             },
             site="frontier",
         ),
+        "entrypoint-that-tests": Image(
+            content={
+                **base(),
+                **runscript(
+                    '[ "$(id -u)" = 0 ] && chown app /opt/app\n[[ -w /opt/app ]] && touch /opt/app/x\n'
+                    '[ -d /opt/app/x ] || mkdir /opt/app/x\nexec sh "$@"'
+                ),
+            },
+            site="frontier",
+        ),
         "a-folder-to-walk-through": Image(
             content={**base(), "opt/app/x": b""}, modes={"opt/app": 0o711}, site="frontier"
         ),
@@ -331,6 +341,15 @@ def good() -> dict[str, Image]:
         "root-that-is-open": Image(
             content={**base(), "root/run.sh": b"#!/bin/sh\n", **runscript('exec /root/run.sh "$@"')},
             modes={"root": 0o755},
+            site="frontier",
+        ),
+        "root-that-is-only-read-where-it-can-be": Image(
+            content={
+                **base(),
+                "root/settings": b"",
+                **runscript("[ -r /root/settings ] && . /root/settings\nexec sh"),
+            },
+            modes={"root": 0o700},
             site="frontier",
         ),
         "depot-that-is-read": Image(
@@ -579,6 +598,25 @@ def faulty() -> dict[str, Image]:
                 "opt/env/pyvenv.cfg": b"home = /root/.local/share/uv/python/bin\n",
                 **environment(PATH="/opt/env/bin:/usr/bin:/bin"),
             },
+            modes={"root": 0o700},
+            site="frontier",
+        ),
+        "root-by-an-entrypoint": Image(
+            content={
+                **base(),
+                "root/app/start": elf("start"),
+                **runscript('OCI_ENTRYPOINT=\'"/root/app/start"\'\neval "set ${OCI_ENTRYPOINT}"\nexec "$@"'),
+            },
+            modes={"root": 0o700},
+            site="frontier",
+        ),
+        "root-by-a-program-s-file": Image(
+            content={**base(), "root/app/main.py": b"", **runscript('cd /tmp\nexec python3 /root/app/main.py "$@"')},
+            modes={"root": 0o700},
+            site="frontier",
+        ),
+        "root-to-work-in": Image(
+            content={**base(), "root/app/main.py": b"", **runscript("cd /root/app\nexec python3 main.py")},
             modes={"root": 0o700},
             site="frontier",
         ),

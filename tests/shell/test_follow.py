@@ -59,6 +59,12 @@ def test_a_command_knows_where_it_stands() -> None:
     ]
 
 
+def test_what_comes_behind_a_test_is_not_certain() -> None:
+    text = '[ -w /x ] && a && b\nc\n[[ -n $X ]] && d; e\ntest -f y && { f; }\n[ -z "$X" ] || g\nh && i\n'
+    certain = [run.name for run in follow(parse(text).script, dialect="bash") if run.certain]
+    assert certain == ["[", "c", "e", "test", "[", "h", "i"]
+
+
 INNER = {
     "bash -c 'a; b'\n": ["bash -c 'a; b'", "a", "b"],
     'sh -c "a \\"b\\"; c"\n': ['sh -c "a \\"b\\"; c"'] * 3,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterator
 
 from sealift.core.finding import Finding, Severity
@@ -18,6 +19,10 @@ _INSTALLERS = frozenset(("apt-get", "apt", "yum", "dnf", "zypper", "apk", "pacma
 _WRITERS = frozenset(("mkdir", "touch", "tee", "ln", "install", "truncate", "mktemp"))
 _TO_LAST = frozenset(("cp", "mv", "rsync"))
 _WRAPPERS = frozenset(("exec", "command", "nohup", "env", "time"))
+_OPENS = re.compile(r"cd|\.|source|(python|pypy|perl|ruby|lua)[\d.]*|(ba|da|z|k)?sh|Rscript|R|julia|java|node|octave")
+"""What opens the files and folders that it is given before anything else."""
+_OF_OCI = re.compile(r"""^OCI_(?:ENTRYPOINT|CMD)='"(/[^"]*)\"""", re.MULTILINE)
+"""The program that a registry's image names, in the runscript that is made of it."""
 _HOME = "/root"
 _IMAGES_OWN = ("/opt/", "/usr/", "/etc/", "/var/", "/app/", "/apps/", "/srv/", "/lib/", "/bin/", "/code/", f"{_HOME}/")
 _OPEN = ("/var/tmp/", "/var/run/")  # noqa: S108 -- these names are looked for, not used
@@ -65,12 +70,16 @@ def shut_folders(question: Question) -> Iterator[Finding]:
 
 
 def _shut_programs(question: Question) -> dict[str, tuple[str, ...]]:
-    """What the runscript starts from within a closed folder, by the script."""
-    found: dict[str, tuple[str, ...]] = {}
+    """What the runscript starts, or goes to, within a closed folder, by the script."""
+    named = [(path, word) for path, text in question.image.scripts.items() for word in _OF_OCI.findall(text)]
     for path, run, _ in _runs(question):
-        program = next(iter(_words(run)), "")
-        if any(program.startswith(f"{folder}/") for folder in question.image.shut_folders):
-            found.setdefault(path, (program,))
+        program, *rest = _words(run) or ("",)
+        opens = _OPENS.fullmatch(posixpath.basename(program))
+        named += [(path, word) for word in (program, *(rest if opens else ()))]
+    found: dict[str, tuple[str, ...]] = {}
+    for path, word in named:
+        if any(f"{word}/".startswith(f"{folder}/") for folder in question.image.shut_folders):
+            found.setdefault(path, (word,))
     return found
 
 

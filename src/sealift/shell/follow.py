@@ -103,6 +103,14 @@ class _State:
         return replace(self, values=dict(self.values), **changes)  # type: ignore[arg-type]
 
 
+def _is_test(pipeline: Pipeline) -> bool:
+    """`[ … ]`, `test …`, `[[ … ]]`: what comes behind it and `&&` runs under a condition. Other commands go well."""
+    last = pipeline.commands[-1]
+    if isinstance(last, Simple):
+        return bool(last.words) and last.words[0].bare in ("[", "test")
+    return isinstance(last, Test)
+
+
 @dataclass(slots=True)
 class _Follower:
     dialect: Dialect
@@ -114,9 +122,12 @@ class _Follower:
 
     def script(self, script: Script, state: _State) -> None:
         for line in script.lines:
-            certain = state.certain
+            certain, before = state.certain, None
             for operator, pipeline in zip(line.operators, line.pipelines, strict=True):
                 self.operator = operator
+                if operator == "&&" and before is not None and _is_test(before):
+                    state.certain = False
+                before = pipeline
                 if operator == "||":
                     branch = state.branch(certain=False)
                     self.pipeline(pipeline, branch)
