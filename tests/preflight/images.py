@@ -133,6 +133,16 @@ def _gpu_library(code: tuple[int, ...], ptx: tuple[int, ...], section: str, vers
         return gpu.library(Path(name), "libx.so", {section: gpu.fatbin(code, ptx, version=version)})
 
 
+def amd_library(*targets: str) -> File:
+    return File(make=functools.partial(_amd_library, targets))
+
+
+@functools.cache
+def _amd_library(targets: tuple[str, ...]) -> bytes:
+    with tempfile.TemporaryDirectory() as name:
+        return gpu.library(Path(name), "libx.so", {".hip_fatbin": gpu.bundle(targets)})
+
+
 def solver(*code: int, ptx: tuple[int, ...] = (), version: tuple[int, int] = (0, 0)) -> Image:
     """A program that somebody compiled with the runtime of CUDA inside, which nothing else in the image speaks of."""
     path = "usr/bin/solver"
@@ -274,7 +284,7 @@ def good() -> dict[str, Image]:
                 **base(),
                 **runscript(
                     '[ "$(id -u)" = 0 ] && chown app /opt/app\n[[ -w /opt/app ]] && touch /opt/app/x\n'
-                    '[ -d /opt/app/x ] || mkdir /opt/app/x\nexec sh "$@"'
+                    '[ -d /opt/app/x ] || mkdir /opt/app/x\nmkdir -p /opt/app/y 2>/dev/null || true\nexec sh "$@"'
                 ),
             },
             site="frontier",
@@ -300,6 +310,9 @@ def good() -> dict[str, Image]:
             }
         ),
         "solver": replace(solver(75, 80, 90, ptx=(90,), version=(9, 0)), site="polaris"),
+        "solver-of-amd": Image(
+            content={**base(), "opt/app/lib/libx.so": amd_library("gfx90a:xnack-", "gfx942")}, site="frontier"
+        ),
         "solver-that-only-ptx-serves": solver(75, ptx=(75,), version=(8, 4)),
         "archive-of-code": Image(content={**base(), "usr/local/lib/libx.a": b"!<arch>\n" + bytes(20000)}),
         "stub-under-a-name-that-nobody-asks-for": Image(
@@ -420,6 +433,10 @@ def faulty() -> dict[str, Image]:
             content={**base(), **stub, **environment(LD_LIBRARY_PATH="/usr/local/cuda/lib64/stubs")}
         ),
         "solver-for-another-maker": replace(solver(80), site="frontier"),
+        "solver-for-other-cards-of-amd": Image(
+            content={**base(), "opt/app/lib/libx.so": amd_library("gfx908")}, site="lumi-g"
+        ),
+        "solver-of-amd-elsewhere": Image(content={**base(), "opt/app/lib/libx.so": amd_library("gfx90a")}),
         "solver-on-processors": replace(solver(80), site="perlmutter-cpu"),
         "solver-too-new": replace(solver(80, ptx=(90,), version=(9, 0)), site="polaris-570"),
         "solver-for-newer-gpus": solver(90, ptx=(90,), version=(8, 4)),

@@ -377,6 +377,8 @@ def rocm(question: Question) -> Iterator[Finding]:
         return
     for part in question.image.gpu.of("rocm"):
         version = version_numbers(part.version)[:2]
+        if not version:
+            continue
         too_old = oldest and version < version_numbers(oldest)[:2]
         if too_old or (newest and version > version_numbers(newest)[:2]):
             yield Finding(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import posixpath
 import re
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ _ROOTS = frozenset(
 _INSTALLERS = frozenset(("apt-get", "apt", "yum", "dnf", "zypper", "apk", "pacman", "dpkg", "rpm"))
 _WRITERS = frozenset(("mkdir", "touch", "tee", "ln", "install", "truncate", "mktemp"))
 _TO_LAST = frozenset(("cp", "mv", "rsync"))
+_GOES_ON = frozenset(("true", ":", "echo", "printf"))
 _WRAPPERS = frozenset(("exec", "command", "nohup", "env", "time"))
 _OPENS = re.compile(r"cd|\.|source|(python|pypy|perl|ruby|lua)[\d.]*|(ba|da|z|k)?sh|Rscript|R|julia|java|node|octave")
 """What opens the files and folders that it is given before anything else."""
@@ -170,7 +172,8 @@ def _severity(question: Question, where: str) -> Severity:
 
 
 def _runs(question: Question) -> Iterator[tuple[str, Run, str]]:
-    """The commands that run whenever the image is run: what stands behind a condition may have thought of it.
+    """The commands that run whenever the image is run: what stands behind a condition may have thought of it, and what
+    has `|| true` behind it may fail.
 
     With each the script that has it, and how it is written there.
     """
@@ -179,8 +182,9 @@ def _runs(question: Question) -> Iterator[tuple[str, Run, str]]:
             runs = follow(parse(text).script, dialect="bash")
         except RecursionError:  # no script that people write
             continue
-        for run in runs:
-            if run.certain:
+        for run, after in itertools.zip_longest(runs, runs[1:]):
+            expected = after is not None and after.operator == "||" and after.name in _GOES_ON
+            if run.certain and not expected:
                 yield path, run, text[run.start : run.end].partition("\n")[0]
 
 
