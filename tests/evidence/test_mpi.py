@@ -140,6 +140,11 @@ BARE = replace(OWN, device="", transports=())
 OPEN = replace(OPENMPI, path="/x", glibc="")
 MADE = {
     "MPICH of one's own": Made(symbols=C_LIBRARY, seen=OWN),
+    "MPICH whose symbols are hidden": Made(
+        symbols={},
+        text="MPICH Version:      %s\\n/mpich-5.0.2/src/mpi/init/mpir_init.c",
+        seen=replace(BARE, implementation="mpich", version="5.0.2", pmi=("pmi1", "pmi2")),
+    ),
     "MPICH for PMIx": Made(
         symbols=C_LIBRARY | {"MPII_Version_string": "4.2.0"},
         needed=("libpmix.so.2",),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from sealift.core.mpi import Family, ImageMpi, Implementation, Libc, MpiLibrary, Pmi, Transport, family_of
-from sealift.elf.reading import Elf, is_elf, read_elf
+from sealift.elf.reading import Elf, Segment, is_elf, read_elf
 from sealift.elf.symbols import content, find_symbol
 from sealift.errors import ImageError
 from sealift.evidence.opening import OpenImage
@@ -48,6 +48,7 @@ _BRANDS: tuple[tuple[Implementation, bytes], ...] = (
     ("parastation", rb"ParaStation|psmpi"),
 )
 """Texts by which MPICH's descendants tell themselves apart; a version, where one follows, is theirs."""
+_NAMELESS = (("name", rb"MPICH Version:"), ("version", rb"/mpich-(\d+\.\d+(?:\.\d+)?)[^/\0]*/src/"))
 _STATIC: tuple[tuple[Family, bytes], ...] = (
     ("mpich", rb"MPICH Version:|MPIR_Err_return_comm|MPII_Version_string"),
     ("openmpi", rb"ompi_mpi_init|Open MPI v"),
@@ -187,7 +188,22 @@ def _brand(read: Callable[[int, int], bytes], elf: Elf, version: str) -> tuple[I
         for name, match in _search(read, segment.offset, segment.size, _BRANDS):
             told = match[1].decode() if match.re.groups and match[1] else ""
             return name, told.rstrip(".") or version
-    return ("mpich" if version else "unknown"), version
+    if version:
+        return "mpich", version
+    return _without_symbols(read, segments)
+
+
+def _without_symbols(read: Callable[[int, int], bytes], segments: Iterable[Segment]) -> tuple[Implementation, str]:
+    """MPICH as the Python package index has it hides its symbols; its texts name the folder of its sources."""
+    implementation: Implementation = "unknown"
+    version = ""
+    for segment in segments:
+        for name, match in _search(read, segment.offset, segment.size, _NAMELESS):
+            if name == "version":
+                version = version or match[1].decode()
+            else:
+                implementation = "mpich"
+    return implementation, version if implementation == "mpich" else ""
 
 
 def _search(
