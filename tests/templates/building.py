@@ -6,6 +6,7 @@ it. Sealift comes there by a mirror rule; Apptainer, which knows no such rules, 
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import re
@@ -84,9 +85,10 @@ def check_by_both(name: str, ground: Ground, as_user: users.AsUser, apptainer: A
         if os.environ.get("SEALIFT_TEST_WRITE"):
             expected.write_text(said)
         wanted = expected.read_text()
+        differ = "\n".join(difflib.unified_diff(wanted.splitlines(), said.splitlines(), lineterm=""))
         if debian.is_bookworm_amd64():
-            assert said == wanted
-        assert _of_any_release(said) == _of_any_release(wanted)
+            assert said == wanted, differ
+        assert _of_any_release(said) == _of_any_release(wanted), differ
     return images
 
 
