@@ -47,7 +47,7 @@ def pinned() -> list[str]:
         if path.suffix in (".def", ".md", ".toml", ".sh") and path.is_file()
     ]
     named = {name for text in texts for name in _PINNED.findall(text) if not name.startswith("torch==")}
-    return sorted(named | {f"torch=={version[1]}+cpu", "numpy"})
+    return sorted(named | {f"torch=={version[1]}+cpu"})
 
 
 def _bring(names: list[str], target: Path) -> None:
