@@ -115,7 +115,14 @@ def locale(question: Question) -> Iterator[Finding]:
                 severity="warning",
                 what=f"{variable} is `{value}`, which the image has not: programs fall back to ASCII, and complain",
                 evidence="/usr/lib/locale has no such locale",
-                remedy=f"in %environment: export {variable}={'C.UTF-8' if 'C.utf8' in known else 'C'}   "
-                f"(or install it in %post: localedef -i {value.partition('.')[0]} -f UTF-8 {value})",
+                remedy=f"in %environment: export {variable}={'C.UTF-8' if 'C.utf8' in known else 'C'}"
+                + _installing(value),
             )
             return
+
+
+def _installing(value: str) -> str:
+    language = value.partition(".")[0]
+    if language in ("C", "POSIX"):
+        return ""
+    return f"   (or install it in %post, after apt-get install locales: localedef -i {language} -f UTF-8 {value})"
