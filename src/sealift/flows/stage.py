@@ -227,7 +227,8 @@ def _run_sections(
     before: Look | None,
 ) -> dict[str, Any]:
     lowers = [Lower(path=form_to_change(shop, base.packs, base.keys, footing))] if base.packs else []
-    with opened_sandbox(shop, footing, lowers, binds=given.paths) as sandbox:
+    standing = opened_sandbox(shop, footing, lowers, binds=given.paths)
+    with shop.watch.measure_ends("sandbox", standing) as sandbox:
         try:
             for step in _placed_steps(shop, prepared, number, sandbox):
                 _run_step(shop, sandbox, step, prepared.definition.stages[number], base, built, before)
@@ -321,7 +322,8 @@ def _run_test(shop: Workshop, built: Built, script: RunScript, last_layer: str) 
     base = built.base
     lowers = [Lower(path=mounted_form(shop, base.packs, base.keys))] if base.packs else []
     lowers += [Lower(path=path) for path in (*built.uppers, last_layer)]
-    with opened_sandbox(shop, built.footing, lowers, binds=built.given.paths) as sandbox:
+    standing = opened_sandbox(shop, built.footing, lowers, binds=built.given.paths)
+    with shop.watch.measure_ends("sandbox", standing) as sandbox:
         run_step(shop, sandbox, script, {**script.env, **variables}, read_only=not writable)
     if identity is not None:
         shop.store.put_record("tests", key, {"passed": True})

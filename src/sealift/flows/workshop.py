@@ -10,7 +10,9 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from sealift.core.architecture import Architecture, find_architecture, known_architectures
 from sealift.core.event import Event, Events, Said
@@ -22,6 +24,8 @@ from sealift.packs.pack import open_pack
 from sealift.squashfs.compression import parse_compression
 from sealift.store import Store, open_store, parse_size
 from sealift.system.process import cpu_count, machine
+
+Standing = TypeVar("Standing")
 
 
 @dataclass(slots=True)
@@ -36,7 +40,24 @@ class Stopwatch:
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - begin
+            self._add(name, begin)
+
+    @contextlib.contextmanager
+    def measure_ends(self, name: str, work: AbstractContextManager[Standing]) -> Iterator[Standing]:
+        """Count what entering `work` and leaving it takes, and not what is done in between."""
+        begin = time.monotonic()
+        try:
+            with work as value:
+                self._add(name, begin)
+                try:
+                    yield value
+                finally:
+                    begin = time.monotonic()
+        finally:
+            self._add(name, begin)
+
+    def _add(self, name: str, begin: float) -> None:
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - begin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
