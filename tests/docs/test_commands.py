@@ -31,6 +31,7 @@ def test_its_commands_work(walk: Walk, tmp_path, registry, debian_oci, session_f
     All pages share a cache, as those of one reader do: most begin with building the example.
     """
     registry.push(debian_oci, "latest", "library/ubuntu:24.04")
+    (tmp_path / "home").mkdir()
     folder = tmp_path / "here"
     shutil.copytree(ROOT / "examples" / "hello", folder, ignore=shutil.ignore_patterns("*.sif"))
     for name, text in walk.files.items():
@@ -44,7 +45,7 @@ def test_its_commands_work(walk: Walk, tmp_path, registry, debian_oci, session_f
         "SEALIFT_CACHE_DIR": str(session_folder / "docs-cache"),
         "CONTAINERS_REGISTRIES_CONF": str(conf),
         "REGISTRY": registry.host,
-        "XDG_STATE_HOME": str(tmp_path / "state"),
+        "HOME": str(tmp_path / "home"),
     }
     for block in walk.blocks:
         said = run(block, folder, env)
