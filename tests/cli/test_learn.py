@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 
 from sealift.cli.app import main
 from tests.flows.test_learn import World, world
+from tests.ground import services
 
 __all__ = ["world"]
 
@@ -218,6 +220,8 @@ def test_watching_ends_by_ctrl_c(learn: Call, world: World) -> None:
         text=True,
     ) as process:
         assert process.stdout is not None
+        guard = threading.Timer(services.PATIENCE, process.kill)
+        guard.start()
         try:
             said = [next(process.stdout) for _ in range(7)]
             assert (said[2], said[6]) == ("✗ answer.txt says 1\n", "watching for changes; Ctrl-C ends it\n")
@@ -227,6 +231,7 @@ def test_watching_ends_by_ctrl_c(learn: Call, world: World) -> None:
             process.send_signal(signal.SIGINT)
             assert process.stdout.read() == "\nended; go on at any time: sealift learn check\n"
         finally:
+            guard.cancel()
             process.kill()
     assert process.returncode == 0
 

@@ -495,6 +495,14 @@ def test_a_look_at_every_save(begun: World) -> None:
     assert looked == [([False], 0), ([True, False], 6), ([True, True], 9)]
 
 
+def test_what_is_saved_while_a_check_goes_on_is_not_missed(begun: World) -> None:
+    waits = iter(range(4))
+    watched = watch(begun.request(at=begun.work), lambda: next(waits))
+    assert [one.right for one in next(watched).steps] == [False]
+    begun.answer("1")
+    assert [one.right for one in next(watched).steps] == [True, False]
+
+
 def test_what_a_killed_process_left_is_removed(world: World) -> None:
     ended = subprocess.Popen(["true"])
     ended.wait()

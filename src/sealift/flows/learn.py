@@ -312,8 +312,9 @@ def watch(request: LearnRequest, wait: Callable[[], object]) -> Iterator[Checked
     Ends with what `wait` raises.
     """
     place = locate(request)
-    yield _checked(request, place)
+    # Looked at before the check, for what is saved while it goes on is a change, too.
     before = _marks(place.folder)
+    yield _checked(request, place)
     while True:
         wait()
         now = _marks(place.folder)
