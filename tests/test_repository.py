@@ -62,7 +62,7 @@ def registry_hosts() -> tuple[str, ...]:
 @pytest.mark.parametrize(
     "pattern",
     [
-        pytest.param(r"/[w]ork/(main|shared|steering|\.library)|\.\./[s]hared", id="paths of one machine"),
+        pytest.param(r"/[w]ork/(main|shared|steering|\.library)|/[r]oot/|\.\./[s]hared", id="paths of one machine"),
         pytest.param(r"T[O]DO|FI[X]ME|\bX[X]X\b|NotImplemented[E]rror", id="left open"),
         pytest.param(r"# type: [i]gnore($|[^\[])|# n[o]qa($|[^:])", id="silenced without saying what"),
         pytest.param(r"pytest\.mark\.(s[k]ip\b|xf[a]il)", id="skipped for good"),
@@ -70,11 +70,6 @@ def registry_hosts() -> tuple[str, ...]:
 )
 def test_nothing_of_the_kind_is_tracked(pattern):
     assert found(pattern, tracked()) == []
-
-
-def test_no_home_of_one_machine_is_named():
-    """The images that `check` is tried on have a home of root's, too."""
-    assert found("/[r]oot/", tuple(name for name in tracked() if not name.startswith("tests/preflight/"))) == []
 
 
 def test_no_package_registry_is_named():

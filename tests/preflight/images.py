@@ -15,6 +15,8 @@ from tests.evidence.conftest import Content, write_root
 from tests.ground import gpu
 
 SITE = "usr/lib/python3.12/site-packages"
+HOME = "/root"
+"""That of root, in an image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -352,7 +354,7 @@ def good() -> dict[str, Image]:
             modes={"opt/tool/bin/tool-linux-arm64": 0o755},
         ),
         "root-that-is-open": Image(
-            content={**base(), "root/run.sh": b"#!/bin/sh\n", **runscript('exec /root/run.sh "$@"')},
+            content={**base(), "root/run.sh": b"#!/bin/sh\n", **runscript(f'exec {HOME}/run.sh "$@"')},
             modes={"root": 0o755},
             site="frontier",
         ),
@@ -360,7 +362,7 @@ def good() -> dict[str, Image]:
             content={
                 **base(),
                 "root/settings": b"",
-                **runscript("[ -r /root/settings ] && . /root/settings\nexec sh"),
+                **runscript(f"[ -r {HOME}/settings ] && . {HOME}/settings\nexec sh"),
             },
             modes={"root": 0o700},
             site="frontier",
@@ -610,9 +612,9 @@ def faulty() -> dict[str, Image]:
             content={
                 **base(),
                 "root/.local/share/uv/python/bin/python3.12": elf("python3.12"),
-                "opt/env/bin/python": "/root/.local/share/uv/python/bin/python3.12",
+                "opt/env/bin/python": f"{HOME}/.local/share/uv/python/bin/python3.12",
                 "opt/env/bin/python3": "python",
-                "opt/env/pyvenv.cfg": b"home = /root/.local/share/uv/python/bin\n",
+                "opt/env/pyvenv.cfg": f"home = {HOME}/.local/share/uv/python/bin\n".encode(),
                 **environment(PATH="/opt/env/bin:/usr/bin:/bin"),
             },
             modes={"root": 0o700},
@@ -622,23 +624,23 @@ def faulty() -> dict[str, Image]:
             content={
                 **base(),
                 "root/app/start": elf("start"),
-                **runscript('OCI_ENTRYPOINT=\'"/root/app/start"\'\neval "set ${OCI_ENTRYPOINT}"\nexec "$@"'),
+                **runscript(f'OCI_ENTRYPOINT=\'"{HOME}/app/start"\'\neval "set ${{OCI_ENTRYPOINT}}"\nexec "$@"'),
             },
             modes={"root": 0o700},
             site="frontier",
         ),
         "root-by-a-program-s-file": Image(
-            content={**base(), "root/app/main.py": b"", **runscript('cd /tmp\nexec python3 /root/app/main.py "$@"')},
+            content={**base(), "root/app/main.py": b"", **runscript(f'cd /tmp\nexec python3 {HOME}/app/main.py "$@"')},
             modes={"root": 0o700},
             site="frontier",
         ),
         "root-to-work-in": Image(
-            content={**base(), "root/app/main.py": b"", **runscript("cd /root/app\nexec python3 main.py")},
+            content={**base(), "root/app/main.py": b"", **runscript(f"cd {HOME}/app\nexec python3 main.py")},
             modes={"root": 0o700},
             site="frontier",
         ),
         "root-by-the-runscript": Image(
-            content={**base(), "root/run.sh": b"#!/bin/sh\n", **runscript('exec /root/run.sh "$@"')},
+            content={**base(), "root/run.sh": b"#!/bin/sh\n", **runscript(f'exec {HOME}/run.sh "$@"')},
             modes={"root": 0o700},
         ),
         "sudo": Image(content={**base(), **runscript("exec sudo -E /opt/app/run")}, site="frontier"),
