@@ -6,7 +6,7 @@ import pytest
 
 from sealift.deffile.parse import parse, read
 from sealift.deffile.values import App, Definition, Field, FileCopy, FileGroup, Script, Section, Stage, render
-from sealift.deffile.whole_image import definition_of_reference
+from sealift.deffile.whole_image import text_of_reference
 from sealift.errors import DefinitionError, Span
 
 TEXT = """# lead
@@ -137,5 +137,5 @@ def test_the_terminal_is_not_steered() -> None:
 
 
 def test_a_reference_as_a_definition() -> None:
-    stage = definition_of_reference("docker", "ubuntu:24.04").stages[0]
+    stage = parse(text_of_reference("docker", "ubuntu:24.04").encode()).stages[0]
     assert stage.header == {"bootstrap": "docker", "from": "ubuntu:24.04"}

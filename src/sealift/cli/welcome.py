@@ -13,23 +13,21 @@ if TYPE_CHECKING:
 
 GROUPS = (
     ("begin", ("new", "learn", "doctor")),
-    ("recipes", ("lint", "parse", "lock")),
+    ("recipes", ("lint", "parse")),
     ("build and fetch", ("build", "pull")),
     ("run", ("run", "exec", "shell", "test")),
-    ("look into images", ("inspect", "run-help", "size", "diff", "sbom", "sif")),
-    ("prove", ("sign", "verify")),
+    ("look into images", ("inspect", "run-help", "size", "sif")),
     ("the supercomputer", ("check", "push", "job", "mpi", "kernel", "sites")),
     ("this installation", ("cache", "completion", "shim")),
 )
-"""The overview's groups in the order in which a newcomer needs them; names that are no commands yet are left out."""
+"""The overview's groups in the order in which a newcomer needs them."""
 
 
 def help_text() -> str:
     width = max(map(len, COMMANDS))
     lines = ["usage: sealift COMMAND …", "", "Builds, checks and runs containers for supercomputers, without root."]
     for title, names in GROUPS:
-        shown = [f"  {name:<{width}}  {COMMANDS[name][1]}" for name in names if name in COMMANDS]
-        lines += ["", f"{title}:", *shown] if shown else []
+        lines += ["", f"{title}:", *(f"  {name:<{width}}  {COMMANDS[name][1]}" for name in names)]
     lines += [
         "",
         "sealift COMMAND --help shows a command's flags and examples; sealift alone, what to type first.",

@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-from sealift.deffile.characters import encode
-from sealift.deffile.parse import parse
-from sealift.deffile.values import Definition
-
 
 def text_of_reference(agent: str, source: str) -> str:
     """What Apptainer records for such a build, for instance for agent `docker` and source `ubuntu:24.04`."""
     return f"bootstrap: {agent}\nfrom: {source}\n\n"
-
-
-def definition_of_reference(agent: str, source: str) -> Definition:
-    return parse(encode(text_of_reference(agent, source)), file=f"{agent}:{source}")

@@ -15,7 +15,6 @@ from sealift.lint.values import Hit, Rule
 from sealift.shell.follow import UNKNOWN
 
 _IMAGE_AGENTS = ("docker", "oras", "library")
-_COMMIT = re.compile(r"[0-9a-f]{7,40}\Z")
 _MOVING_ADDRESS = re.compile(
     r"(?:^|[/_.-])latest(?:[/_.?-]|$)|/(?:raw|archive|tarball|zipball|blob)/(?:refs/heads/)?(?:master|main|develop|HEAD)\b"
     r"|raw\.githubusercontent\.com/[^/]+/[^/]+/(?:refs/heads/)?(?:master|main|develop|HEAD)/"
